@@ -1,4 +1,4 @@
-"""Asks Anthropic: one GET for each call, with one time limit. What is in the way becomes an `ApiError`."""
+"""Asks Anthropic: one GET for each call, with one time limit. Whatever fails becomes an `ApiError`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ ORGANIZATION_HEADER: Final = "anthropic-organization-id"
 
 @dataclass(frozen=True, slots=True)
 class ApiHosts:
-    """The two hosts that are asked, without a slash at the end, and how. The limit is for each request."""
+    """The URLs of the two hosts, without a slash at the end, and how they are asked. The limit is for each request."""
 
     url: str
     web_url: str
@@ -28,9 +28,9 @@ class ApiHosts:
 
 
 class Client:
-    """Speaks to its two hosts, and to no other.
+    """Asks its two hosts, and no other. An async context manager.
 
-    The `clock` hears what time each answer of theirs tells. An async context manager.
+    The `clock` is compared with the `Date` of each answer.
     """
 
     def __init__(self, hosts: ApiHosts, clock: ServerClock) -> None:
@@ -45,13 +45,13 @@ class Client:
         await self._session.close()
 
     def reload(self, hosts: ApiHosts) -> None:
-        """Speak to these hosts from now on, which no request under way notices."""
+        """Ask these hosts from now on; requests under way go on."""
         self._hosts = hosts
 
     async def usage(self, account: Account, credential: Credential) -> Usage:
-        """The account's usage now. Raises ApiError.
+        """Ask for the account's usage now. Raises ApiError.
 
-        Usage of another organization is never booked on this account, nor usage that may be of another one.
+        Usage of another organization, or that may be of another one, is never taken for this account's.
         """
         if credential.auth_method is AuthMethod.OAUTH:
             url, headers = f"{self._hosts.url}/api/oauth/usage", _oauth(credential.secret)
@@ -102,7 +102,7 @@ def _oauth(token: Secret) -> Mapping[str, str]:
 HELLO_BYTES: Final = 1 << 16
 
 HELLO: Final = "/api/hello"
-"""What Claude Code itself asks for, to see whether it is connected: a word of JSON, without any login."""
+"""Claude Code itself asks for it to see whether it is connected: a word of JSON, without any login."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,12 +119,12 @@ class Reached:
 
     @property
     def is_alien(self) -> bool:
-        """Say whether it cannot be the API's, which shows no pages and leads nowhere else: a network's login does."""
+        """Say whether it is not the API's answer but a network's login page: the API has no pages and no redirects."""
         return 300 <= self.status < 400 or (self.is_page and self.status < 500)
 
 
 async def reach(url: str, timeout_secs: float, user_agent: str) -> Reached | Failure:
-    """Ask the host of this URL. Never raises for what a network can do."""
+    """Ask the host of this URL without a login. Returns a Failure where it cannot be reached."""
     try:
         async with await session_of(user_agent, timeout_secs) as session:
             answer = await ask(session, f"{url}{HELLO}", {}, most=HELLO_BYTES)

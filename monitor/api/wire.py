@@ -43,7 +43,7 @@ ERROR_TYPES: Final = {
     "api_error": Reason.SERVER,
     "timeout_error": Reason.SERVER,
 }
-"""Of the errors that are none of a login's."""
+"""The errors that are not about a login."""
 
 LOGIN_ERRORS: Final = ("authentication_error", "permission_error")
 
@@ -54,14 +54,14 @@ _NOT_ALLOWED: Final = re.compile(
     r"|\bip\b|allow[ _-]?list|\bregion\b|\bcountry\b|\blocation\b",
     re.IGNORECASE,
 )
-"""What is said of an organization, an address or a region; no other login would do."""
+"""These words are about an organization, an address or a region: another login would not help."""
 
 _DISABLED: Final = re.compile(
     r"\b(?:organization|account|workspace)\b.*\b(?:disabled|suspended|banned|deactivated)\b"
     r"|\bunsupported_country|not available in your",
     re.IGNORECASE,
 )
-"""The same, where the status says less."""
+"""The same, in answers whose status says less."""
 
 _TOKEN: Final = re.compile(r"\b(?:token|login|credentials?|session)\b", re.IGNORECASE)
 _PROXY_STATUSES: Final = frozenset({407, 511})
@@ -79,7 +79,7 @@ Json = Mapping[str, Any]
 
 
 def parse_usage(body: bytes, at: datetime) -> Usage:
-    """The usage that an answer of status 200 holds.
+    """Parse the usage in an answer of status 200.
 
     Raises ApiError: SCHEMA where it is no usage, or the reason of an error body that came with a 200.
     """
@@ -113,7 +113,7 @@ def _object(body: bytes) -> Json:
 
 
 def _error_in(answer: Json) -> ApiError:
-    """The error that came with a status of 200."""
+    """Return the error in an answer of status 200."""
     error = _Error.of(answer)
     if error is None:
         return _odd("the answer contains no usage that this version knows")
@@ -128,12 +128,12 @@ def _odd(detail: str) -> ApiError:
 
 
 def _word(text: object) -> str:
-    """A server's word, fit for a message: short, and of plain characters only."""
+    """Return a server's word, fit for a message: short, and of plain characters only."""
     return re.sub(r"[^a-zA-Z0-9_.-]+", " ", str(text))[:40].strip()
 
 
 def _extra_usage(answer: Json) -> ExtraUsage | None:
-    """Money on top of the plan, or in place of one: told as `extra_usage`, or as `spend` alone."""
+    """Read the money on top of the plan, or in place of one: from `extra_usage`, or where that is missing, `spend`."""
     block, spend = answer.get("extra_usage"), answer.get("spend")
     if isinstance(block, dict) and isinstance(block.get("is_enabled"), bool):
         exponent = _exponent(block.get("decimal_places"))
@@ -167,7 +167,7 @@ def _exponent(places: object) -> int:
 
 
 def _money_window(extra: ExtraUsage | None, block: object) -> Window | None:
-    """The limit of the money; None where there is none, or nobody says what was used of it."""
+    """Return the window of the money limit; None where there is none, or it is not known what was used of it."""
     if extra is None or not extra.is_limited or extra.limit is None:
         return None
     told: object = block
@@ -205,7 +205,7 @@ def parse_profile(body: bytes) -> Profile:
 
 
 def _text(block: Json, key: str, where: str) -> str:
-    """Made of visible characters: it becomes a name, in files and tables."""
+    """Read a text of visible characters alone: it becomes a name, in files and tables."""
     value = block.get(key)
     text = clean_uncached(value, MOST_TEXT + 1).strip() if isinstance(value, str) else ""
     if not 0 < len(text) <= MOST_TEXT:
@@ -247,7 +247,7 @@ def refusal(
     now: datetime,
     auth_method: AuthMethod = AuthMethod.OAUTH,
 ) -> ApiError:
-    """The error that an answer with any other status than 200 stands for, as its body has it."""
+    """Return the error for an answer with any other status than 200, by its status, headers and body."""
     retry_after = parse_retry_after(headers, now)
     try:
         error = _Error.of(json.loads(body))
@@ -272,7 +272,7 @@ def refusal(
 def _of_login(
     status: int, error: _Error | None, auth_method: AuthMethod = AuthMethod.OAUTH
 ) -> Failure:
-    """Say what the API has against this login."""
+    """Return why the API refuses this login."""
     said = error.message if error else ""
     is_oauth = auth_method is AuthMethod.OAUTH
     if is_oauth and error and error.kind == "permission_error" and _SCOPE.search(said):
@@ -319,7 +319,7 @@ def is_page(headers: Mapping[str, str], body: bytes) -> bool:
 
 
 def _not_the_apis(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
-    """With the status, and who it says that it is: a page by its title, a redirect by the host that it leads to."""
+    """Return the failure with the status, and whose answer it seems: the title of a page, the host of a redirect."""
     title = _TITLE.search(body[:65536])
     host = _host_of(headers.get("Location", ""))
     if 300 <= status < 400:
@@ -352,7 +352,7 @@ def _is_challenge(headers: Mapping[str, str], body: bytes) -> bool:
 
 
 def parse_http_date(text: str) -> datetime | None:
-    """The instant, in UTC where the text names no zone; None also for one of another millennium."""
+    """Parse an HTTP date, in UTC where it names no zone. None for anything else, and for another millennium."""
     try:
         moment = parsedate_to_datetime(text)
     except (ValueError, TypeError, OverflowError):
@@ -363,7 +363,7 @@ def parse_http_date(text: str) -> datetime | None:
 
 
 def parse_retry_after(headers: Mapping[str, str], now: datetime | None = None) -> timedelta | None:
-    """The wait that `Retry-After` asks for, at most a day: seconds, or a date.
+    """Parse the wait that `Retry-After` asks for, at most a day: seconds, or a date.
 
     A date is reckoned by the server's own `Date`, else by `now`; without either it says nothing.
     """

@@ -1,7 +1,6 @@
-"""Rows of what is known now and can be had again at a price: account states, alert memories, facts of accounts, the
-mute, what the clock lacks.
+"""Rows of what is known now: account states, alert memories, facts of accounts, the mute, the clock's error.
 
-Rows of the state database, one JSON document each, with a checksum: a single bit that has changed is found.
+One JSON document each, with a checksum: a single bit that has changed is found.
 """
 
 import json
@@ -35,7 +34,7 @@ IMPORTED: Final = "imported"
 """The kinds of rows. Mute and clock are those of all settings files: they stand under the ordinary one's id."""
 
 FLEET: Final = ""
-"""Under this name stands what is remembered of all accounts together."""
+"""The name of the row of all accounts together."""
 
 _SELECT: Final = "SELECT name, document, checksum FROM cache WHERE settings = ? AND kind = ?"
 _PUT: Final = "INSERT OR REPLACE INTO cache VALUES (?, ?, ?, ?, ?)"
@@ -50,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AlertMemory:
-    """The memory of the alert machine of one account, or of all: in a row of its own, for not every program keeps it.
+    """The alert machine's memory of one account, or of all: a row of its own, since not every program writes it.
 
     `org_id` says whose limits these are: the same name may later stand for another organization.
     """
@@ -70,7 +69,7 @@ _TYPES: Final = {ACCOUNT: AccountState, MEMORY: AlertMemory, CLOCK: timedelta}
 
 @dataclass(frozen=True, slots=True)
 class Cached:
-    """All that an earlier process has left of one settings file: account states, facts of accounts, alerts.
+    """All rows of one settings file: account states, facts of accounts, alerts.
 
     `conditions` are the lasting conditions of all accounts together, `clock_offset` is as in `State`.
     """
@@ -83,9 +82,11 @@ class Cached:
 
 
 def load(database: sqlite3.Connection, settings: str) -> Cached:
-    """All that is kept. Raises DamagedError."""
+    """Read all rows of the settings file. Raises DamagedError."""
     with damage():
-        accounts = {n: _account(document) for n, document in _rows(database, settings, ACCOUNT)}
+        accounts = {
+            n: _decode_account(document) for n, document in _rows(database, settings, ACCOUNT)
+        }
         memories = {n: decode(AlertMemory, d) for n, d in _rows(database, settings, MEMORY)}
         fleet = memories.pop(FLEET, AlertMemory())
         for name, memory in memories.items():
@@ -100,8 +101,8 @@ def load(database: sqlite3.Connection, settings: str) -> Cached:
         return Cached(accounts, fleet.conditions, facts, log, offset)
 
 
-def _account(document: Any) -> AccountState:
-    """The account of a row; version 0.1.0 has kept under `health` if, and why, its polls fail."""
+def _decode_account(document: Any) -> AccountState:
+    """Decode an account; version 0.1.0 has written under `health` whether, and why, its polls fail."""
     health = document.get("health") if isinstance(document, dict) else None
     if isinstance(health, dict) and health.get("type") == "Down":
         document = {**document, "down": health}
@@ -109,7 +110,7 @@ def _account(document: Any) -> AccountState:
 
 
 def read(path: Path, settings: str) -> Cached:
-    """All that is kept, for who does not write; nothing, with a log line, where it cannot be read."""
+    """Read all rows without writing. Returns nothing, and logs why, where that is not possible."""
     try:
         return read_only(path, lambda database: load(database, settings), Cached())
     except StorageError as error:
@@ -118,7 +119,7 @@ def read(path: Path, settings: str) -> Cached:
 
 
 def put(database: sqlite3.Connection, settings: str, kind: str, name: str, value: Any) -> None:
-    """Keep the value, of the type of its kind, in the place of the one before; None deletes it."""
+    """Write the row; `value` is of the type of its kind, and None deletes the row."""
     if value is None:
         database.execute(_DELETE, (settings, kind, name))
         return
@@ -129,9 +130,9 @@ def put(database: sqlite3.Connection, settings: str, kind: str, name: str, value
 
 
 def storable(account: AccountState) -> AccountState:
-    """The account without what is not kept with it, such as the argv of its token's program, which may be private.
+    """Return the account without what its row leaves out: what other rows have, and a program's private arguments.
 
-    Nor is a folder whose name is no text: it is found again.
+    A folder whose name is no text is left out too: it is found again.
     """
     folder = account.config_dir
     if folder is not None and folder.encode(errors="ignore").decode() != folder:
@@ -147,22 +148,22 @@ def storable(account: AccountState) -> AccountState:
 
 
 def muted_until(database: sqlite3.Connection) -> datetime | None:
-    """When the newest mute ends, be it past or to come; None where there is none. Raises DamagedError."""
+    """Return when the newest mute ends, which may be over; None where there is none. Raises DamagedError."""
     with damage():
         text = dict(_rows(database, "", MUTE)).get("")
         return None if text is None else datetime.fromisoformat(text)
 
 
 def put_mute(database: sqlite3.Connection, until: datetime | None) -> None:
-    """Keep this as the end of the mute; None ends it."""
+    """Write the end of the mute; None ends it now."""
     put(database, "", MUTE, "", None if until is None else until.isoformat())
 
 
 def true_now(path: Path) -> datetime:
-    """Tell the time by the machine's clock, set right as the last program that polled has found it to be."""
+    """Return the time of the machine's clock, corrected by what the last program that polled has found."""
     try:
         return SystemClock().now() + read_only(path, _clock_offset, timedelta(0))
-    except StorageError:  # which those say who go on to read
+    except StorageError:  # whoever reads the rows next says so
         return SystemClock().now()
 
 
@@ -172,20 +173,19 @@ def _clock_offset(database: sqlite3.Connection) -> timedelta:
 
 
 def last_import(database: sqlite3.Connection, settings: str) -> str:
-    """A text that is another one each time that an account has got older samples. Raises DamagedError."""
+    """Return a text that differs after each import of older samples of an account. Raises DamagedError."""
     with damage():
         return str(dict(_rows(database, settings, IMPORTED)).get("", ""))
 
 
 def put_import(database: sqlite3.Connection, settings: str, source: str) -> None:
-    """Let programs know that accounts have got older samples, each time from another source.
-
-    Forecasts that were computed without them are forgotten.
-    """
+    """Note that older samples were imported, each time from another `source`; delete forecasts without them."""
     put(database, settings, IMPORTED, "", source)
     with damage():
         for name, document in _rows(database, settings, ACCOUNT):
-            put(database, settings, ACCOUNT, name, replace(_account(document), forecast=None))
+            put(
+                database, settings, ACCOUNT, name, replace(_decode_account(document), forecast=None)
+            )
 
 
 def _rows(database: sqlite3.Connection, settings: str, kind: str) -> Iterator[tuple[str, Any]]:
@@ -197,16 +197,14 @@ def _rows(database: sqlite3.Connection, settings: str, kind: str) -> Iterator[tu
 
 
 class Mute:
-    """Until when the user wants no alerts. Every process reads and writes the row of it; it is over once its
-    instant has passed.
-    """
+    """The time until which the user wants no alerts: one row, which every process reads and writes."""
 
     def __init__(self, database: "Database") -> None:
         self._database = database
         self._until: datetime | None = None
 
     async def muted_until(self, now: datetime) -> datetime | None:
-        """When the mute ends that holds now; None where none does. What was read last holds while nothing can be."""
+        """Return the end of the mute that holds now, else None. While the row cannot be read, the last one holds."""
         with suppress(StorageError):  # which the recorder reports
             self._until = await self._database.read(muted_until, within=MUTE_SECS)
         return holding_mute(self._until, now)
@@ -217,14 +215,14 @@ class Mute:
         self._until = until
 
     async def toggle(self, now: datetime) -> datetime | None:
-        """Mute for an hour, or end the mute that holds; returns until when it holds now. Raises StorageError."""
+        """Mute for an hour, or end the mute that holds. Returns the new end, or None. Raises StorageError."""
         until = None if await self.muted_until(now) is not None else now + KEY_MUTES_FOR
         await self.set(until)
         return until
 
 
 def holding_mute(until: datetime | None, now: datetime) -> datetime | None:
-    """The end of the mute where it holds now."""
+    """Return the end of the mute if it holds now, else None."""
     return until if until is not None and now < until else None
 
 

@@ -88,7 +88,7 @@ _SCHEMA: Final = (
 )
 
 _CHECKED: Final = ("cache", "alerts", "deliveries", "requests", "backoffs")
-"""Read through when the file is opened. The samples are many: damage to them is found where one comes upon it."""
+"""These tables are read through when the file is opened; samples are too many, and are checked when they are used."""
 
 _KINDS: Final = {"TEXT": str, "INTEGER": int, "REAL": float}
 """The types that the schema declares."""
@@ -179,7 +179,7 @@ class StateFile:
         return self._use(look, "read")
 
     def close(self) -> None:
-        """Let go of the file; the next use opens it again."""
+        """Close the file; the next use opens it again."""
         database, self._database = self._database, None
         if database is not None:
             with contextlib.suppress(sqlite3.Error):
@@ -253,7 +253,7 @@ class StateFile:
 
 
 def list_set_aside(path: Path) -> list[Path]:
-    """The databases that were set aside beside this one, oldest first."""
+    """Return the databases that were set aside beside this one, oldest first."""
     found = path.parent.glob(f"{path.name}.*-*Z*")
     return sorted(one for one in found if not one.name.endswith(("-wal", "-shm")))
 
@@ -280,7 +280,7 @@ def check(path: Path) -> None:
 
 @contextlib.contextmanager
 def transaction(database: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") -> Iterator[None]:
-    """One transaction, which writes from its first statement on: two processes decide one after the other."""
+    """Run the block in one transaction, which locks from its start: two processes decide one after the other."""
     database.execute(begin)
     try:
         yield
@@ -292,13 +292,13 @@ def transaction(database: sqlite3.Connection, begin: str = "BEGIN IMMEDIATE") ->
 
 
 def render_row(document: object, *key: str) -> tuple[str, int]:
-    """The JSON document in a row of this key, and the checksum of both: SQLite itself has none."""
+    """Render the JSON document of the row of this key, and the checksum of both: SQLite itself has none."""
     text = json.dumps(document, separators=(",", ":"))
     return text, _checksum(text, key)
 
 
 def verify(text: str, checksum: int, *key: str) -> str:
-    """The text of a row. Raises DamagedError where it is not as it was written."""
+    """Return the text of a row. Raises DamagedError where it is not as it was written."""
     if _checksum(text, key) != checksum:
         raise DamagedError("a row is not as it was written")
     return text
@@ -306,7 +306,7 @@ def verify(text: str, checksum: int, *key: str) -> str:
 
 @contextlib.contextmanager
 def damage() -> Iterator[None]:
-    """Whatever is raised while stored rows are parsed says that they are damaged."""
+    """Turn whatever the block raises while it parses stored rows into a DamagedError."""
     try:
         yield
     except (sqlite3.Error, DamagedError):

@@ -64,7 +64,7 @@ _PRUNE: Final = (
 
 
 class Stage(StrEnum):
-    """The stage that an alert has reached. `sending` that outlives its process was in flight when it died."""
+    """The stage that an alert has reached. A process that died has left `sending` what it was sending."""
 
     DECIDED = "decided"
     SENDING = "sending"
@@ -74,7 +74,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """The way that an alert has come on one channel, or on the first that works of several."""
+    """How far an alert has come on one channel, or on a queue of several of which the first that works is used."""
 
     stage: Stage
     attempts: int = 0
@@ -83,7 +83,7 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class StoredAlert:
-    """An alert to be sent, and what is written of it under its `key`.
+    """An alert, and what is written of it under its `key`.
 
     `ended` says that nothing is left to be done for it; `note` why it was given up, where no channel ever had it.
     """
@@ -96,7 +96,7 @@ class StoredAlert:
 
     @property
     def stage(self) -> Stage:
-        """The stage where it has come farthest: sent is sent, wherever it was."""
+        """The farthest stage of all channels: an alert that one of them has sent is sent."""
         stages = {progress.stage for progress in self.channels.values()}
         if Stage.SENT in stages:
             return Stage.SENT
@@ -110,13 +110,13 @@ class StoredAlert:
 
     @property
     def outcome(self) -> str:
-        """The outcome in words; empty while nothing has."""
+        """The outcomes of all channels in words; empty while there are none."""
         words = [progress.outcome for progress in self.channels.values() if progress.outcome]
         return "; ".join([*words, *([self.note] if self.note else [])])
 
 
 def key_of(alert: Alert, org_id: str = "") -> str:
-    """An alert's identity: a rule speaks once per window period, and of what has no period once a minute.
+    """Return the identity of an alert: a rule fires once per window period, and once a minute where there is no period.
 
     The organization is a part of it, since an account's name may later stand for another one's limits.
     """
@@ -126,45 +126,45 @@ def key_of(alert: Alert, org_id: str = "") -> str:
 
 
 def insert(database: sqlite3.Connection, settings: str, key: str, alert: Alert) -> bool:
-    """Write a decision; false where this period has it already."""
+    """Write a decision. Returns false where it was written before."""
     row = render_row(encode(Alert, alert), settings, key)
     values = settings, key, *row, alert.at.timestamp()
     return database.execute(_INSERT, values).rowcount == 1
 
 
 def unfinished(database: sqlite3.Connection, settings: str) -> list[StoredAlert]:
-    """The alerts that were decided and are not done, oldest first. Raises DamagedError."""
+    """Return the alerts for which something is left to do, oldest first. Raises DamagedError."""
     return list(_parse(database.execute(_OPEN, (settings,)).fetchall(), settings))
 
 
 def since(database: sqlite3.Connection, settings: str, moment: datetime) -> list[StoredAlert]:
-    """Every alert that was decided since then or is not done, oldest first. Raises DamagedError."""
+    """Return the alerts that were decided since then, or are not done, oldest first. Raises DamagedError."""
     rows = database.execute(_SINCE, (settings, moment.timestamp())).fetchall()
     return list(_parse(rows, settings))
 
 
 def newest(database: sqlite3.Connection, settings: str) -> tuple[LoggedAlert, ...]:
-    """The newest alerts for the state's log, oldest first. Raises DamagedError."""
+    """Return the newest alerts as the state's log has them, oldest first. Raises DamagedError."""
     rows = database.execute(_NEWEST, (settings, settings, LOG_LENGTH)).fetchall()
     return tuple(log_entry(stored) for stored in _parse(rows, settings))
 
 
 def log_entry(stored: StoredAlert) -> LoggedAlert:
-    """The alert as the state's log has it."""
+    """Return the alert as the state's log has it."""
     is_sent, outcome = stored.stage is Stage.SENT, stored.outcome
     words = outcome if is_sent or not outcome else f"not sent ({outcome})"
     return LoggedAlert(stored.alert, stored.alert.at, is_sent, words)
 
 
 class Journal:
-    """Writes how far each alert has come in each queue; what cannot be written now is written when it can be."""
+    """Writes how far each alert has come in each queue, as soon as the database can be written."""
 
     def __init__(self, recorder: "Recorder") -> None:
         self._recorder = recorder
         self._settings = recorder.settings
 
     async def unfinished(self) -> list[StoredAlert]:
-        """Return what an earlier process has not sent to the end, oldest first."""
+        """Return the alerts that an earlier process has not finished, oldest first."""
         try:
             return await self._recorder.database.read(
                 lambda database: unfinished(database, self._settings), within=READ_SECS
@@ -178,7 +178,7 @@ class Journal:
         return await self._recorder.decided.get()
 
     async def begin(self, alerts: Sequence[StoredAlert], queue: str) -> Sequence[StoredAlert]:
-        """Write, before anything is sent, that these are about to be. Returns those that no process has sent there."""
+        """Write that these are about to be sent. Returns those of them that no process has sent by this queue yet."""
 
         def work(database: sqlite3.Connection) -> list[StoredAlert]:
             unsent = [
@@ -210,12 +210,12 @@ class Journal:
         ended: Iterable[StoredAlert],
         at: datetime,
     ) -> None:
-        """Write what became of these in a queue for good; nothing at all is left to be done for those of `ended`."""
+        """Write the final outcome of these alerts in a queue; those of `ended` are done in all queues."""
         results = self._results(alerts, queue, stage, outcome)
         self._recorder.write([*results, *self._ends(ended, "", at)])
 
     def drop(self, alerts: Iterable[StoredAlert], note: str, at: datetime) -> None:
-        """Give these up without an attempt."""
+        """Write that these are given up without an attempt."""
         self._recorder.write(self._ends(alerts, note, at))
 
     def _results(
@@ -235,7 +235,7 @@ def prune(database: sqlite3.Connection, settings: str, now: datetime) -> None:
 
 
 def _parse(rows: Sequence[tuple[Any, ...]], settings: str) -> Iterator[StoredAlert]:
-    """Alerts of rows that are sorted by their id, one row for each channel."""
+    """Parse rows that are sorted by the alert's id, one for each channel."""
     with damage():
         for _, group in groupby(rows, key=itemgetter(0)):
             same = list(group)

@@ -38,7 +38,7 @@ MOST_POLLS: Final = 20_000
 """So many polls are kept while they cannot be written; the oldest are dropped."""
 
 CLOSE_SECS: Final = 2.0
-"""So long the end of a program waits for its last words to be written."""
+"""So long the end of a program waits for what is left to be written."""
 
 _PRUNED_EVERY: Final = timedelta(days=1)
 
@@ -90,7 +90,7 @@ class Database:
     async def _result(
         self, use: Callable[[StateFile, Work[Any]], Any], work: Work[T], within: float
     ) -> T:
-        """The result of a job that is skipped, or its transaction undone, once nobody waits for it any more."""
+        """Return the work's result. Once nobody waits for it, the job is skipped, or its transaction undone."""
         future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
         def while_wanted(database: Connection) -> T:
@@ -125,7 +125,7 @@ class Database:
 
 
 def outcome_of(job: Job, file: StateFile) -> tuple[Any, Exception | None]:
-    """What the job returns, or what it raises."""
+    """Do the job. Returns what it returns, and what it raises."""
     try:
         return job(file), None
     except Exception as error:  # noqa: BLE001 - the loop is told, which raises what is a bug
@@ -142,7 +142,7 @@ class Decision:
 
 @dataclass(slots=True, eq=False)
 class Batch:
-    """All that is to be written in one transaction: of each row the newest value, all else in its order."""
+    """All that is to be written in one transaction: the newest value of each row, all else in its order."""
 
     rows: dict[tuple[str, str], Write] = field(default_factory=dict)
     decisions: list[Decision] = field(default_factory=list)
@@ -153,7 +153,7 @@ class Batch:
         return bool(self.rows or self.decisions or self.history or self.statements)
 
     def merge(self, newer: "Batch") -> "Batch":
-        """Both in one."""
+        """Return both as one batch."""
         return Batch(
             {**self.rows, **newer.rows},
             self.decisions + newer.decisions,
@@ -162,7 +162,7 @@ class Batch:
         )
 
     def write(self, database: Connection, settings: str) -> set[str]:
-        """Write all of it; returns the keys of the decisions that were never written before."""
+        """Write all of it. Returns the keys of the decisions that were not written before."""
         for write in self.rows.values():
             write(database)
         decided = [decision.stored for decision in self.decisions]
@@ -220,7 +220,7 @@ class Recorder:
         return replace(cached, facts=facts)
 
     def record(self, before: State, after: State, alerts: Sequence[Alert]) -> None:
-        """Write what lies between the states, and the alerts that were decided there."""
+        """Write what differs between the states, and the alerts that were decided between them."""
         self._compare(before, after)
         decisions = []
         for alert in alerts if self._keeps_alerts else ():
@@ -239,18 +239,18 @@ class Recorder:
             self.decided.put_nowait(decision.stored)
 
     def record_facts(self, name: str, facts: Any) -> None:
-        """Keep these facts of the account in the place of the ones before; None forgets them."""
+        """Write these facts of the account; None deletes them."""
         self._facts[name] = facts
         self._set_row(cache.FACTS, name, facts)
         self._flush()
 
     def write(self, statements: Sequence[Statement]) -> None:
-        """Have these written, in their order, as soon as that can be."""
+        """Have these statements executed, in their order, as soon as possible."""
         self._pending.statements.extend(statements)
         self._flush()
 
     async def failure_changed(self) -> None:
-        """Wait until the database cannot be written any more, or can be again."""
+        """Wait until the database can no longer be written, or can be again."""
         await self._failure_changed.wait()
 
     async def drain(self, within: float = DRAIN_SECS) -> bool:
@@ -264,7 +264,7 @@ class Recorder:
         return True
 
     async def close(self) -> None:
-        """Write what is left, if that can be."""
+        """Write what is left, if possible."""
         within = DRAIN_SECS
         if self._retry is not None:
             within = LAST_TRY_SECS
@@ -332,7 +332,7 @@ class Recorder:
             self._prune_at = now + _PRUNED_EVERY
 
     def _flush(self, *, tries_anyway: bool = False) -> None:
-        """Submit what is pending, unless something is under way: then what is pending follows it, all in one."""
+        """Submit what is pending; while a batch is under way, wait for its end and submit all in one."""
         if self._in_flight is not None or self._retry is not None:
             return
         if not self._pending and not tries_anyway:
@@ -371,7 +371,7 @@ class Recorder:
             self._retry = asyncio.get_running_loop().call_later(RETRY_SECS, self._try_again)
 
     def _try_again(self) -> None:
-        """Write what is pending, be it nothing: the database may be in order again."""
+        """Write what is pending, even if that is nothing: the database may be in order again."""
         self._retry = None
         self._flush(tries_anyway=True)
 
@@ -397,7 +397,7 @@ def _is_row_outdated(old: AccountState, account: AccountState) -> bool:
 
 
 def _former_names(before: State, after: State, account: AccountState) -> list[str]:
-    """The account's old name, if it has another one now: it has the very figures of before."""
+    """Return the names that the account may have had before: its figures are the very same object."""
     known = {**before.restored, **before.accounts}
     gone = known.keys() - after.accounts.keys() - after.restored.keys()
     windows = account.usage.windows if account.usage else ()

@@ -22,13 +22,13 @@ COUNT_SECS: Final = 0.5
 """So long a process that stays waits for the database, before it goes by what it has counted itself."""
 
 BRIEF_COUNT_SECS: Final = 3.0
-"""So long one waits that sends nothing where it cannot count."""
+"""So long a brief process waits, which sends nothing where it cannot count."""
 
 AHEAD: Final = timedelta(seconds=5)
-"""A request further ahead than this was written by another clock, and is no matter."""
+"""A request that is further in the future was written by a wrong clock, and is ignored."""
 
 LATEST: Final = timedelta(days=1)
-"""The same of a back-off's end."""
+"""A back-off that ends further in the future is ignored too."""
 
 _REQUESTS: Final = "SELECT at FROM requests WHERE whose IN (?, ?, ?, ?) AND at BETWEEN ? AND ?"
 _BACKOFF: Final = (
@@ -46,7 +46,7 @@ _log = logging.getLogger(__name__)
 
 
 class RequestBudget:
-    """The requests of all processes, of which this is one.
+    """The requests of all processes of the user, this one included.
 
     Where they cannot be counted, a process that stays goes by what it has sent itself, which it counts with its next
     request. One that does not stay (`is_brief`) sends nothing: nobody would ever know of its requests.
@@ -57,7 +57,7 @@ class RequestBudget:
         self._is_brief = is_brief
 
     async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> SentRequests:
-        """Say whether one more request may be sent, which then counts; and all that were sent before."""
+        """Count one more request if it may be sent. Returns whether it may, and all requests that are known."""
         limit = BRIEF_COUNT_SECS if self._is_brief else COUNT_SECS
         try:
             return await self._database.write(
@@ -74,7 +74,7 @@ class RequestBudget:
     async def read_sent(
         self, accounts: Mapping[str, AccountState], now: datetime
     ) -> dict[str, SentRequests]:
-        """Read what was sent for each of the accounts, as far as it can be read soon."""
+        """Read what was sent for each of the accounts; nothing where that takes too long."""
         try:
             return await self._database.read(
                 lambda database: {n: read_sent(database, a, now) for n, a in accounts.items()},
@@ -88,7 +88,7 @@ class RequestBudget:
 def acquire(
     database: sqlite3.Connection, account: AccountState, base: timedelta, now: datetime
 ) -> SentRequests:
-    """Count one more request where it may be sent; to be called in a transaction that writes."""
+    """Count one more request if it may be sent, in a transaction that writes."""
     known = read_sent(database, account, now)
     is_taken = now in known.requests  # by another process, within this very microsecond
     decided = known if is_taken else known.decide(base, now)
@@ -102,7 +102,7 @@ def acquire(
 
 
 def read_sent(database: sqlite3.Connection, account: AccountState, now: datetime) -> SentRequests:
-    """Put together what this process knows of the account's requests, and what the database does."""
+    """Return what this process and the database together know of the account's requests."""
     keys = _keys(account)
     rows = database.execute(_REQUESTS, (*keys, *_span(now))).fetchall()
     (until,) = database.execute(_BACKOFF, (*keys, _ticks(now), _ticks(now + LATEST))).fetchone()
@@ -113,7 +113,7 @@ def read_sent(database: sqlite3.Connection, account: AccountState, now: datetime
 
 
 def put_backoff(database: sqlite3.Connection, account: AccountState) -> None:
-    """Have all processes respect the account's back-off, or its end; a mere failure says nothing of either."""
+    """Write the account's back-off for all processes, or delete it once a poll has succeeded."""
     if account.backoff_until is not None:
         until = _ticks(account.backoff_until)
         database.executemany(_BACK_OFF, [(key, until) for key in _keys_to_write(account)])
@@ -126,7 +126,7 @@ def _span(now: datetime) -> tuple[int, int]:
 
 
 def _keys(account: AccountState) -> tuple[str, str, str, str]:
-    """All under which its requests may have been counted, the best first: as more becomes known of it, that changes."""
+    """Return the keys under which its requests may have been counted, the best first: the more is known, the better."""
     identity, organization = account.identity, account.org_id
     return (
         f"account {identity.account_uuid} {identity.org_uuid}" if identity else "",
@@ -137,7 +137,7 @@ def _keys(account: AccountState) -> tuple[str, str, str, str]:
 
 
 def _keys_to_write(account: AccountState) -> set[str]:
-    """The best key; and that of a process which has yet to learn whose the account is."""
+    """Return the best key, and that of a process which has yet to learn whose the account is."""
     keys = _keys(account)
     return {next(filter(None, keys)), *filter(None, [keys[2]])}
 

@@ -30,7 +30,7 @@ _INSERT: Final = """
         AND EXISTS (SELECT 1 FROM samples WHERE series = id AND at >= :hour AND at < :hour + 3600
             AND utilization >= :used)))
 """
-"""Nothing of an hour that is thinned already, unless thinning would keep it."""
+"""Inserts nothing into an hour that is thinned already, unless thinning would keep it."""
 
 _DIFFERS: Final = """
     SELECT 1 FROM series JOIN samples ON series = id
@@ -66,7 +66,7 @@ class StoredSample(NamedTuple):
 
 
 def insert(database: sqlite3.Connection, settings: str, account: str, usage: Usage) -> None:
-    """Keep what one poll brought of an account; a sample that is there already is not written again."""
+    """Write the samples of one poll of an account, except where there is one of the same time."""
     rows = (
         StoredSample(usage.at, account, w.key, w.utilization, w.resets_at) for w in usage.windows
     )
@@ -76,7 +76,7 @@ def insert(database: sqlite3.Connection, settings: str, account: str, usage: Usa
 def insert_many(
     database: sqlite3.Connection, settings: str, rows: Iterable[StoredSample]
 ) -> tuple[int, int]:
-    """Keep these samples, except where there is one of the same time.
+    """Write these samples, except where there is one of the same time.
 
     Returns how many were not there before, and to how many there is another of the same time.
     """
@@ -126,7 +126,7 @@ def thin_again(database: sqlite3.Connection, settings: str) -> None:
 
 
 def rename(database: sqlite3.Connection, settings: str, old: str, new: str) -> None:
-    """Have the samples of the account under its new name; an account of that name before keeps what it has."""
+    """Move the samples of the account to its new name; windows that this name already has stay as they are."""
     query = "UPDATE OR IGNORE series SET account = ? WHERE settings = ? AND account = ?"
     database.execute(query, (new, settings, old))
 
@@ -141,7 +141,7 @@ def forget(database: sqlite3.Connection, settings: str) -> None:
 
 
 def usages(path: Path, settings: str, since: datetime, until: datetime) -> list[tuple[str, Usage]]:
-    """What each poll from `since` to `until`, both included, brought of which account, oldest first.
+    """Yield the account and the usage of each poll from `since` to `until`, both included, oldest first.
 
     Nothing where there is no file. Raises StorageError where it cannot be read.
     """
@@ -162,7 +162,7 @@ def usages(path: Path, settings: str, since: datetime, until: datetime) -> list[
 
 
 def windows(database: sqlite3.Connection, settings: str, accounts: Iterable[str]) -> set[str]:
-    """The windows of which there are samples of these accounts."""
+    """Return the windows of which there are samples of these accounts."""
     query = "SELECT window FROM series WHERE settings = ? AND account = ?"
     return {key for name in accounts for (key,) in database.execute(query, (settings, name))}
 
@@ -175,7 +175,7 @@ def read(
     until: datetime,
     window: str | None = None,
 ) -> dict[str, list[Sample]]:
-    """The samples of each window (or of one) of one account from `since` to `until`, oldest first."""
+    """Return the samples of each window (or of one) of one account from `since` to `until`, oldest first."""
     span = settings, account, since.timestamp(), until.timestamp(), window
     found: dict[str, list[Sample]] = {}
     resets_at: dict[float | None, datetime | None] = {}  # one object for all samples of a period

@@ -96,12 +96,14 @@ def _call_command(arguments: Namespace) -> int:
 
 def _report(error: Exception) -> int:
     """Write one line for an expected failure, or a report without secrets for a bug; returns the exit code."""
-    from monitor.core.errors import TrackerError
+    from monitor.core.errors import SettingsError, TrackerError
 
     while isinstance(error, ExceptionGroup) and len(error.exceptions) == 1:
         error = error.exceptions[0]
     if isinstance(error, TrackerError):
         write_error(f"monitor: {error}\n")
+        if isinstance(error, SettingsError) and error.excerpt:
+            write_error(f"{error.excerpt}\n")
         return error.exit_code
     if isinstance(error, OSError) and not _is_written("\n"):  # a long text that failed is forgotten
         return FAILED

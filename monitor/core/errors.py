@@ -183,16 +183,17 @@ class TrackerError(Exception):
 class SettingsError(TrackerError):
     """A setting or an argument that cannot be used.
 
-    `advice` is what to do, where the `problem` alone does not say so; an `excerpt` is shown on lines below.
+    `advice` is what to do, where the `problem` alone does not say so; the `excerpt` are lines of the file, to be shown
+    below the text where there is room for more than one line.
     """
 
     exit_code = 2
 
     def __init__(self, problem: str, *, advice: str = "", excerpt: str = "") -> None:
-        words = f"{problem}: {advice}" if advice else problem
-        super().__init__(f"{words}\n{excerpt}" if excerpt else words)
+        super().__init__(f"{problem}: {advice}" if advice else problem)
         self.problem = problem
         self.advice = advice
+        self.excerpt = excerpt
 
 
 class FailureError(TrackerError):

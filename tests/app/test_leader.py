@@ -70,7 +70,8 @@ async def test_wrong_settings_are_refused_by_line_and_all_goes_on_as_before(
             await leader.reload()
         code, text = await user.ask(Reload())
         assert code == 2
-        assert f"{user.config}:2:" in text
+        words = "settings.pol_interval_secs: unknown key; did you mean poll_interval_secs?"
+        assert text == f"{user.config}:2: {words}"
         assert await leader.app() is app
         known = user.view.state.accounts
         assert [replace(a, forecast=None) for a in known.values()] == [

@@ -222,7 +222,7 @@ MISTAKES = [
 def words(text: str) -> str:
     with pytest.raises(SettingsError) as caught:
         settings(text)
-    return str(caught.value)
+    return f"{caught.value}\n{caught.value.excerpt}".rstrip("\n")
 
 
 def test_what_is_said_of_each_mistake(golden: Callable[[str, str], None]) -> None:

@@ -121,7 +121,7 @@ MISTAKES = [
 def words(content: bytes) -> str:
     with pytest.raises(SettingsError) as caught:
         parse(content, PATH)
-    return str(caught.value)
+    return f"{caught.value}\n{caught.value.excerpt}".rstrip("\n")
 
 
 def test_what_is_said_of_each_mistake(golden: Callable[[str, str], None]) -> None:
@@ -205,8 +205,8 @@ def test_any_text_is_either_read_or_an_error_that_is_fit_to_print(lines: list[st
     try:
         parse("\n".join(lines).encode(errors="replace"), PATH)
     except SettingsError as error:
-        first, *excerpt = str(error).split("\n")
-        assert first.startswith("config.toml:") and first.isprintable()
+        excerpt = error.excerpt.splitlines()
+        assert f"{error}".startswith("config.toml:") and f"{error}".isprintable()
         assert len(excerpt) in (0, 2) and all(line.isprintable() for line in excerpt)
 
 

@@ -15,7 +15,6 @@ from monitor.core.alerts.conditions import firing_alerts
 from monitor.core.alerts.rules import Alert, AlertKind
 from monitor.core.errors import ChannelError
 from monitor.core.schedule import FIRST_STAGGER, is_in_turn
-from monitor.core.state import Policy
 from monitor.credentials.accounts import AccountService
 from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.local_usage import LocalUsage
@@ -25,7 +24,7 @@ from monitor.notify.channel import ChannelSet, send_to_each
 from monitor.notify.channel import Outcome as ChannelOutcome
 from monitor.notify.channels.alertmanager import Alertmanager
 from monitor.notify.queue import Notifier
-from monitor.settings import Settings
+from monitor.settings import Settings, policy_of
 from monitor.storage.cache import Cached, Mute
 from monitor.storage.deliveries import Journal
 from monitor.storage.recorder import Recorder
@@ -108,12 +107,12 @@ class App:
         self.credentials.accounts.load(settings)
         await self._count_requests()
 
-    async def reload(self, settings: Settings, policy: Policy, hosts: ApiHosts) -> None:
+    async def reload(self, settings: Settings, hosts: ApiHosts) -> None:
         """Go on with other settings; polls and commands under way are not disturbed."""
         now = self.clock.now()
         self._client.reload(hosts)
         self.credentials.stores.default = settings.storage
-        self.store.dispatch(events.PolicyChanged(now, policy))
+        self.store.dispatch(events.PolicyChanged(now, policy_of(settings)))
         self.credentials.accounts.load(settings)
         self.credentials.watcher.invalidate()
         await self._count_requests()

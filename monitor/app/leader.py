@@ -214,7 +214,7 @@ class Leader:
                     app.store.dispatch(ReloadFailed(app.clock.now()))
                     raise
                 self.config = config
-                await app.reload(config.settings, config.policy, config.hosts)
+                await app.reload(config.settings, config.hosts)
                 if not config.sends_like(before):
                     app.send_by(config.channels)
                 self._announce(config)

@@ -214,7 +214,6 @@ class RunConfig:
     settings: Settings
     channels: ChannelSet
     site: SiteConfig | None
-    policy: Policy
     hosts: ApiHosts
 
     @staticmethod
@@ -226,8 +225,7 @@ class RunConfig:
         channels = ChannelSet()
         if options.notify:
             channels = build_channel_set(settings, options.show, options.clock)
-        site = site_of(settings, options)
-        return RunConfig(settings, channels, site, policy_of(settings), hosts_of(settings.api))
+        return RunConfig(settings, channels, site_of(settings, options), hosts_of(settings.api))
 
     def sends_like(self, other: "RunConfig") -> bool:
         """Return whether alerts are sent by the same channels."""
@@ -235,7 +233,7 @@ class RunConfig:
         return (
             ours.notifications == others.notifications
             and ours.channels == others.channels
-            and self.policy.alerts == other.policy.alerts
+            and ours.overrides == others.overrides
         )
 
 

@@ -2,7 +2,7 @@
 
 import os
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
@@ -75,7 +75,6 @@ async def build(
     *,
     alerts: bool = False,
     stays: bool = False,
-    environ: Mapping[str, str] = os.environ,
     clock: ServerClock | None = None,
 ) -> AsyncIterator[App]:
     """Build the program over the user's own settings, keyring and logins. With `alerts` it records them.
@@ -85,16 +84,16 @@ async def build(
     with suppress(OSError, ValueError):  # a core dump would put the tokens on the disk
         setrlimit(RLIMIT_CORE, (0, getrlimit(RLIMIT_CORE)[1]))
     clock = clock or ServerClock()
-    discovery = Discovery(environ=environ, security=Security(clock=clock))
+    discovery = Discovery(environ=os.environ, security=Security(clock=clock))
     async with AsyncExitStack() as stack:
         rows, hosts = await Daemon(
-            lambda: (instance_key(environ, settings.path), hosts_of(settings.api))
+            lambda: (instance_key(os.environ, settings.path), hosts_of(settings.api))
         ).future
-        path = state_db(environ)
+        path = state_db(os.environ)
         recorder = await stack.enter_async_context(open_recorder(path, rows, alerts=alerts))
         cached = await recorder.load()
         clock.offset = clock.found = cached.clock_offset
-        others = partial(desktop_rows, environ)
+        others = partial(desktop_rows, os.environ)
         persistence = Persistence.over(recorder, others, is_brief=not stays)
         dependencies = Dependencies(
             file=SettingsFile(settings.path),
@@ -102,7 +101,7 @@ async def build(
             cache=AccountCache(cached.facts, recorder.record_facts),
             logins=discovery.discover,
             login_at=discovery.source,
-            given=CredentialsDirectory(environ),
+            given=CredentialsDirectory(os.environ),
             storage=settings.storage,
         )
         client = await stack.enter_async_context(Client(hosts, clock))

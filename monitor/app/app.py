@@ -20,8 +20,7 @@ from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.local_usage import LocalUsage
 from monitor.credentials.stores import SecretStores
 from monitor.credentials.watcher import LoginWatcher
-from monitor.notify.channel import ChannelSet, send_to_each
-from monitor.notify.channel import Outcome as ChannelOutcome
+from monitor.notify.channel import ChannelSet, SendResult, send_to_each
 from monitor.notify.channels.alertmanager import Alertmanager
 from monitor.notify.queue import Notifier
 from monitor.settings import Settings, policy_of
@@ -122,7 +121,7 @@ class App:
         self._channels = channels
         self._channels_replaced.set()
 
-    async def test_channels(self) -> list[ChannelOutcome]:
+    async def test_channels(self) -> list[SendResult]:
         """Send a test alert by every channel, and return the outcome of each."""
         now = self.clock.now()
         alert = Alert(AlertKind.TEST, "", "", now)

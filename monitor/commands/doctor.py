@@ -15,7 +15,7 @@ from monitor.core.errors import Failure, TrackerError
 from monitor.doctor.accounts import failures_of
 from monitor.doctor.channels import screen_facts
 from monitor.doctor.examine import World, examine
-from monitor.doctor.report import exit_code, render_document, render_text
+from monitor.doctor.report import exit_code, render_json, render_text
 from monitor.ipc.client import order
 from monitor.ipc.mirror import read_state
 from monitor.paths import config_path, instance, instance_key
@@ -46,7 +46,7 @@ async def _doctor(arguments: Namespace) -> int:
     checks = await examine(world)
     columns = shutil.get_terminal_size().columns
     page = render_text(checks, columns, colours=has_colours(), verbose=arguments.verbose)
-    show(render_document(checks, __version__) if arguments.json else page)
+    show(render_json(checks, __version__) if arguments.json else page)
     return exit_code(checks)
 
 

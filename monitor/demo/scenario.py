@@ -34,7 +34,7 @@ STEP: Final = timedelta(minutes=10)
 
 
 @dataclass(frozen=True, slots=True)
-class Period:
+class StoryPeriod:
     """One window period: utilization in percent at some seconds of the story, straight in between.
 
     It is open until the second `resets`, which the table shows as its reset.
@@ -52,7 +52,7 @@ class Period:
         return min(math.floor(low + (high - low) * max(share, 0.0)), 100)
 
 
-Story = tuple[Period, ...]
+Story = tuple[StoryPeriod, ...]
 """The periods of one account's 5h window, at least two; the last one repeats without end."""
 
 
@@ -75,16 +75,16 @@ def _wobble(moment: datetime) -> datetime:
 HOURS: Final = 3600.0
 
 IN_USE: Final = (
-    Period(110, ((0, 22), (48, 34.9), (48.01, 100))),
-    Period(350, ((110, 0), (350, 76))),
+    StoryPeriod(110, ((0, 22), (48, 34.9), (48.01, 100))),
+    StoryPeriod(350, ((110, 0), (350, 76))),
 )  # fmt: skip
 CROSSING: Final = (
-    Period(150, ((0, 72), (7, 79), (7.01, 80), (60, 85), (100, 93), (150, 99))),
-    Period(390, ((150, 0), (390, 99))),
+    StoryPeriod(150, ((0, 72), (7, 79), (7.01, 80), (60, 85), (100, 93), (150, 99))),
+    StoryPeriod(390, ((150, 0), (390, 99))),
 )  # fmt: skip
 FULL: Final = (
-    Period(33, ((0, 96), (19, 99), (19.01, 100))),
-    Period(333, ((33, 0), (333, 104))),
+    StoryPeriod(33, ((0, 96), (19, 99), (19.01, 100))),
+    StoryPeriod(333, ((33, 0), (333, 104))),
 )  # fmt: skip
 
 
@@ -92,8 +92,8 @@ def _steady(hours: float, percent: float) -> Story:
     """Make the story of a window that climbs slowly and resets in so many hours."""
     end = hours * HOURS
     return (
-        Period(end, ((0, percent), (600, percent + 19))),
-        Period(end + 5 * HOURS, ((end, 0), (end + 5 * HOURS, 50))),
+        StoryPeriod(end, ((0, percent), (600, percent + 19))),
+        StoryPeriod(end + 5 * HOURS, ((end, 0), (end + 5 * HOURS, 50))),
     )  # fmt: skip
 
 

@@ -82,7 +82,7 @@ class SimulatedAccount:
 
 
 @dataclass(frozen=True, slots=True)
-class Seen:
+class SeenRequest:
     """A request that the simulated API got."""
 
     at: datetime
@@ -98,7 +98,7 @@ class SimulatedApi:
         self, accounts: list[SimulatedAccount], now: Callable[[], datetime], port: int = 0
     ) -> None:
         self.accounts = accounts
-        self.seen: list[Seen] = []
+        self.seen: list[SeenRequest] = []
         self.now = now
         self._port = port
         self._runner: web.AppRunner | None = None
@@ -124,7 +124,7 @@ class SimulatedApi:
     def url(self) -> str:
         return f"http://127.0.0.1:{self._port}"
 
-    def requests_of(self, email: str) -> list[Seen]:
+    def requests_of(self, email: str) -> list[SeenRequest]:
         """The requests for the usage of one account."""
         return [s for s in self.seen if s.account == email and s.path.endswith("/usage")]
 
@@ -179,7 +179,7 @@ class SimulatedApi:
     def _note(self, request: web.Request, account: SimulatedAccount | None) -> None:
         email = account.email if account else None
         agent = request.headers.get("User-Agent", "")
-        self.seen.append(Seen(self.now(), request.path, email, agent))
+        self.seen.append(SeenRequest(self.now(), request.path, email, agent))
 
 
 async def _faulty(request: web.Request, fault: Fault) -> web.StreamResponse:

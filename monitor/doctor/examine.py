@@ -52,7 +52,7 @@ class World:
     config: Path
     environ: Mapping[str, str]
     clock: Clock
-    who: network.Who
+    who: network.AskLeader
     screen: channels.ScreenFacts
     platform: str = sys.platform
     backend: Callable[[], Backend] = system_backend

@@ -94,11 +94,11 @@ INSTANCE: Final = Question("instance", "one process polls for all others, which 
 
 LEADER_SECS: Final = 5.0
 
-Who = Callable[[], Mapping[str, Any] | None]
+AskLeader = Callable[[], Mapping[str, Any] | None]
 """Asks the running monitor what it is; blocks. None where none runs; raises TrackerError where one does not answer."""
 
 
-async def instance_check(who: Who) -> tuple[Check, Mapping[str, Any] | None]:
+async def instance_check(who: AskLeader) -> tuple[Check, Mapping[str, Any] | None]:
     """Ask the running monitor: the check, and what it says of itself. Never raises."""
     restart = "end that process, and restart it"
     try:

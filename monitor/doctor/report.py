@@ -155,7 +155,7 @@ def exit_code(checks: Sequence[Check]) -> int:
     return int(any(check.outcome is Outcome.FAIL for check in checks))
 
 
-def render_document(checks: Sequence[Check], version: str) -> str:
+def render_json(checks: Sequence[Check], version: str) -> str:
     """Render one indented JSON document."""
     entries = [
         {

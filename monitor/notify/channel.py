@@ -51,7 +51,7 @@ class Channel(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class SendResult:
     """The result of an attempt on one channel; `failure` is None where it was sent, `detail` is for people."""
 
     channel: str
@@ -108,19 +108,19 @@ class Sender:
 
     async def send_by_first(
         self, channels: Sequence[Channel], alerts: Sequence[Alert], urgency: Urgency
-    ) -> Outcome:
+    ) -> SendResult:
         """Try the channels in turn; return the outcome of the first that works, else all failures in one."""
         now, message = self._clock.monotonic(), format_alerts(alerts, urgency)
-        failures: list[Outcome] = []
+        failures: list[SendResult] = []
         for channel in sorted(channels, key=lambda c: self._rests_until.get(c.name, now) > now):
             outcome = await self.send(channel, message, alerts)
             if outcome.failure is None:
                 return outcome
             failures.append(outcome)
         detail = ", ".join(f"{outcome.channel}: {outcome.detail}" for outcome in failures)
-        return Outcome("", failures[-1].failure, detail)
+        return SendResult("", failures[-1].failure, detail)
 
-    async def send(self, channel: Channel, message: Message, alerts: Sequence[Alert]) -> Outcome:
+    async def send(self, channel: Channel, message: Message, alerts: Sequence[Alert]) -> SendResult:
         """Try this channel; raises nothing but a cancellation."""
         error: ChannelError | None = ChannelError(
             ChannelReason.INTERRUPTED, "the program is ending"
@@ -138,9 +138,9 @@ class Sender:
             detail = f"a bug, {type(bug).__name__}; the log has more"
             error = ChannelError(ChannelReason.ERROR, detail)
         finally:
-            outcome = Outcome(channel.name, None, "sent")
+            outcome = SendResult(channel.name, None, "sent")
             if error is not None:
-                outcome = Outcome(channel.name, error.reason, f"{error.reason}: {error.detail}")
+                outcome = SendResult(channel.name, error.reason, f"{error.reason}: {error.detail}")
             self._report(outcome, alerts)
         return outcome
 
@@ -155,7 +155,7 @@ class Sender:
             raise TimeoutError
         task.result()
 
-    def _report(self, outcome: Outcome, alerts: Sequence[Alert]) -> None:
+    def _report(self, outcome: SendResult, alerts: Sequence[Alert]) -> None:
         if outcome.failure is None:
             self._rests_until.pop(outcome.channel, None)
         else:
@@ -170,7 +170,7 @@ class Sender:
 
 async def send_to_each(
     channels: ChannelSet, alert: Alert, dispatch: Callable[[Notified], None], clock: Clock
-) -> list[Outcome]:
+) -> list[SendResult]:
     """Send the alert by every channel, whether others fail or not."""
     sender, message = Sender(dispatch, clock), format_alerts([alert])
     try:

@@ -26,7 +26,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from monitor.core.alerts.rules import Urgency
-from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Outcome, Sender
+from monitor.notify.channel import GRACE_SECS, Channel, ChannelSet, Sender, SendResult
 from monitor.storage.deliveries import Journal, Stage, StoredAlert
 from monitor.store import Store
 from monitor.system.aio import see_through, wait_for_event
@@ -194,7 +194,7 @@ class Queue:
             if delivery.is_stale(wall) and channel in {c.name for c in delivery.channels}:
                 delivery.due_at = now
 
-    def _retry(self, group: list[Delivery], outcome: Outcome) -> None:
+    def _retry(self, group: list[Delivery], outcome: SendResult) -> None:
         """Try the group again later; drop what is a day old."""
         now, wall = self._clock.monotonic(), self._clock.now()
         lost = [d for d in group if wall - d.stored.alert.at >= DROPPED_AFTER]

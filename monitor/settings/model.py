@@ -32,7 +32,7 @@ from monitor.settings.schema import (
     Address,
     InvalidValueError,
     Parser,
-    Quiet,
+    QuietHours,
     Table,
     check_config_dir,
     check_host,
@@ -270,7 +270,7 @@ class NotificationSettings:
     thresholds: tuple[float, ...] = key(_thresholds, (0.80, 0.95, 1.00))
     reset: bool = key(flag, True)
     fan_out: bool = key(flag, False)
-    quiet_hours: Quiet | None = key(text(parse_quiet_hours), None)
+    quiet_hours: QuietHours | None = key(text(parse_quiet_hours), None)
     rules: Mapping[AlertKind, Rule] = key(RULES, DEFAULT_RULES)
 
 

@@ -72,7 +72,7 @@ def load(path: Path) -> Settings:
 def parse(content: bytes, path: Path) -> Settings:
     """Parse the content of a settings file, which errors call `path`. Raises SettingsError."""
     try:
-        source = Source(path, content.decode("utf-8-sig"))  # some editors put a mark in front
+        source = SourceText(path, content.decode("utf-8-sig"))  # some editors put a mark in front
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise SettingsError(f"{path}:{line}: not UTF-8 text: save the file as UTF-8") from None
@@ -121,7 +121,7 @@ def _check_references(settings: Settings) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceText:
     """One settings text, with the path that errors name."""
 
     path: Path

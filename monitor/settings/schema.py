@@ -364,7 +364,7 @@ def check_user_agent(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Quiet:
+class QuietHours:
     """Quiet hours in local time; an end that is not after the start is on the next day."""
 
     start: time
@@ -382,7 +382,7 @@ class Quiet:
         return None
 
 
-def parse_quiet_hours(text: str) -> Quiet:
+def parse_quiet_hours(text: str) -> QuietHours:
     """Parse `22:00-07:00`."""
     match = _QUIET.fullmatch(text.strip())
     if match is None:
@@ -391,7 +391,7 @@ def parse_quiet_hours(text: str) -> Quiet:
     start, end = time(hour, minute), time(end_hour, end_minute)
     if start == end:
         raise InvalidValueError("begin and end at the same time: write two different ones")
-    return Quiet(start, end)
+    return QuietHours(start, end)
 
 
 def parse_duration(text: str, longest: timedelta = LONGEST_DURATION) -> timedelta:

@@ -53,7 +53,7 @@ _WAITING: Final = "not sent yet"
 _TIME_CELLS: Final = 14
 _LEAST_WHAT: Final = 24
 
-Fact = tuple[str, Line]
+LabelledLine = tuple[str, Line]
 
 
 @dataclass(slots=True)
@@ -99,7 +99,7 @@ def detail(
     return lines, now + moment.valid_for
 
 
-def _lay_out(fact: Fact, room: int) -> list[Line]:
+def _lay_out(fact: LabelledLine, room: int) -> list[Line]:
     """Lay a fact out beside its label, or under it where there is no room."""
     label, value = fact
     if room >= _WIDE:
@@ -110,20 +110,20 @@ def _lay_out(fact: Fact, room: int) -> list[Line]:
     return [*above, *hang(Span(" "), value, room)]
 
 
-def _windows(account: AccountState, moment: _Moment, room: int) -> Iterator[Fact]:
+def _windows(account: AccountState, moment: _Moment, room: int) -> Iterator[LabelledLine]:
     windows = account.windows(moment.now)
     resets = [_reset(window, moment) for window in windows]
     longest = max(map(width, resets), default=0)
     cells = min(max(room - _LABEL_CELLS - 8 - longest, _SHORTEST_BAR), _LONGEST_BAR)
     for window, reset in zip(windows, resets, strict=True):
         name = clean(window.key).replace("_", " ")
-        percent, lock = table.percent(window), ""
+        percent, lock = table.draw_percent(window), ""
         words = format.outlook_words(account, window.key, moment.now)
         trend = spark(account.forecast.trends.get(window.key, ())) if account.forecast else ""
         if window.locked_reason is not None:
             lock = f", locked: {clean(window.locked_reason) or 'no reason given'}"
         if room >= _WIDE:
-            bar = table.bar(window, cells)
+            bar = table.draw_bar(window, cells)
             yield f"{name} limit", (percent, Span("  "), *bar, Span("  "), Span(reset + lock))
             trend = trend[-cells - 6 :]  # it ends where the bar does
             if trend.strip() or account.forecast_of(window.key, moment.now):
@@ -164,7 +164,7 @@ def _reset(window: Window, moment: _Moment) -> str:
     return "reset not known" if window.utilization else "not open"
 
 
-def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
+def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator[LabelledLine]:
     down = account.down
     if down is not None:
         phrases = failure_phrases(account, down, moment.now)
@@ -183,7 +183,7 @@ def _condition(state: State, account: AccountState, moment: _Moment) -> Iterator
         yield "Last success", text_line(moment.since(account.last_success_at))
 
 
-def _pace(account: AccountState, moment: _Moment) -> Iterator[Fact]:
+def _pace(account: AccountState, moment: _Moment) -> Iterator[LabelledLine]:
     """Say how fast the limits are used, and what a full window costs."""
     expected, week = account.newest_forecast(moment.now), account.window(SEVEN_DAYS, moment.now)
     if expected is None:
@@ -200,7 +200,7 @@ def _pace(account: AccountState, moment: _Moment) -> Iterator[Fact]:
         yield "" if expected.week_cost else "Week", text_line(share)
 
 
-def _use(state: State, account: AccountState) -> Iterator[Fact]:
+def _use(state: State, account: AccountState) -> Iterator[LabelledLine]:
     name, folder = account.account.name, config_dir(account)
     marks = ["Claude Code is logged in here now"] if name == state.logged_in else []
     marks += ["marked by you (*)"] if name == state.active_account else []
@@ -210,7 +210,7 @@ def _use(state: State, account: AccountState) -> Iterator[Fact]:
         yield "Command", text_line(f"{clean(command(folder))}  (c copies it)")
 
 
-def _alerts(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
+def _alerts(state: State, account: AccountState, moment: _Moment) -> Iterator[LabelledLine]:
     """List the newest alerts of the account, and whether each was sent."""
     own = [e for e in reversed(state.log) if e.alert.account == account.account.name][:_ALERTS]
     for number, entry in enumerate(own):
@@ -221,7 +221,7 @@ def _alerts(state: State, account: AccountState, moment: _Moment) -> Iterator[Fa
         yield "" if number else "Alerts", text_line(f"{time}  {what}  {outcome}", style)
 
 
-def _schedule(state: State, account: AccountState, moment: _Moment) -> Iterator[Fact]:
+def _schedule(state: State, account: AccountState, moment: _Moment) -> Iterator[LabelledLine]:
     if account.backoff_until is not None and account.backoff_until > moment.now:
         moment.expire_in(account.backoff_until - moment.now)
         yield "Backing off", text_line(f"until {moment.until(account.backoff_until)}", Style.NOTICE)
@@ -241,7 +241,7 @@ def _schedule(state: State, account: AccountState, moment: _Moment) -> Iterator[
         yield "Requests", text_line(f"{requests}; {planned}", Style.NOTICE)
 
 
-def _identity(account: AccountState, moment: _Moment) -> Iterator[Fact]:
+def _identity(account: AccountState, moment: _Moment) -> Iterator[LabelledLine]:
     yield "Plan", text_line(clean(account.plan or format.NOTHING))
     if account.account.label:
         yield "Label", text_line(clean(account.account.label))

@@ -120,7 +120,7 @@ class Order(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Message:
+class FlashMessage:
     """One line for the user, until it expires."""
 
     text: str
@@ -146,7 +146,7 @@ class Screen:
     is_closed: bool = False
     page: int = 0
     dialog: Form | Confirmation | Filter | None = None
-    message: Message | None = None
+    message: FlashMessage | None = None
     busy: str = ""
     badge: str = ""
     order: Order = Order.SETTINGS
@@ -221,7 +221,7 @@ class Screen:
         newest = {**self.pushed, **dict.fromkeys(alerts, now)}
         return replace(self, pushed=dict([*newest.items()][-LOG_LENGTH:]))
 
-    def current_message(self, now: datetime) -> Message | None:
+    def current_message(self, now: datetime) -> FlashMessage | None:
         """Return the message, unless it has expired."""
         return self.message if self.message and now < self.message.until else None
 
@@ -230,7 +230,7 @@ class Screen:
     ) -> "Screen":
         """Show a message; an error, and what somebody may want to copy by hand, stays longer."""
         stays = _LONG_STAYS if is_error or is_long else _MESSAGE_STAYS
-        return replace(self, message=Message(text, now + stays, is_error))
+        return replace(self, message=FlashMessage(text, now + stays, is_error))
 
     def settle(self, answer: str, now: datetime, *, is_error: bool = False) -> "Screen":
         """Show the answer of the slow command that has ended or failed.

@@ -151,7 +151,7 @@ def table_lines(
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Row:
+class AccountRow:
     """One account as the table shows it, without its countdowns."""
 
     account: AccountState
@@ -182,13 +182,13 @@ def _row(
     is_selected: bool,
     marks: str,
     now: datetime,
-) -> Row:
+) -> AccountRow:
     account, interval = state.accounts[name], state.policy.interval
     suffix = f"*{marks}" if name == state.active_account else marks
 
-    def make() -> tuple[Row, datetime]:
+    def make() -> tuple[AccountRow, datetime]:
         is_old = account.last_success_at is not None and not account.values_are_fresh(now, interval)
-        row = Row(
+        row = AccountRow(
             account,
             number,
             clean(account.account.title),
@@ -240,7 +240,7 @@ class Layout:
     titles: Line
 
     @staticmethod
-    def of(rows: Sequence[Row], room: int, number: int, screen: int) -> "Layout":
+    def of(rows: Sequence[AccountRow], room: int, number: int, screen: int) -> "Layout":
         """Choose the fullest layout that these rows fit in; `number` is the cells of the column of that name."""
         statuses = [row.status for row in rows]
         levels = max((len(status.phrases) for status in statuses), default=1)
@@ -261,7 +261,7 @@ class Layout:
             titles.append(Span(pad(_TITLES[column], cells), Style.DIM, bold=True))
         return Layout(room, between, widths, fit(tuple(titles), room))
 
-    def line(self, cache: RenderCache, row: Row, place: int, now: datetime) -> Line:
+    def line(self, cache: RenderCache, row: AccountRow, place: int, now: datetime) -> Line:
         """Draw one account in the row of this number; of a cached line only the countdowns are drawn again."""
         back = Back.STRIPE if place % 2 else Back.TRACK
         line, countdowns = cache.reuse(
@@ -276,7 +276,9 @@ class Layout:
                 line = (*line[:number], replace(before, text=text), *line[number + 1 :])
         return line
 
-    def _draw(self, row: Row, back: Back, now: datetime) -> tuple[Line, list[tuple[int, str, int]]]:
+    def _draw(
+        self, row: AccountRow, back: Back, now: datetime
+    ) -> tuple[Line, list[tuple[int, str, int]]]:
         """Draw the line, its bars on this ground; return also the span number, column and cells of each countdown."""
         spans = [Span(" ")] if "number" in self.widths else []
         countdowns = []
@@ -347,7 +349,7 @@ def _spare(between: str, choice: Sequence[str], room: int, number: int) -> int:
 
 
 def _cell(
-    row: Row, column: str, room: int, back: Back, widths: Mapping[str, int], now: datetime
+    row: AccountRow, column: str, room: int, back: Back, widths: Mapping[str, int], now: datetime
 ) -> Line:
     match column.split()[-1]:
         case "number":
@@ -364,7 +366,7 @@ def _cell(
         case "status":
             return (Span(row.status.within(room), row.status.style),)
         case "bar":
-            return bar(row.window(column), room, back)
+            return draw_bar(row.window(column), room, back)
         case "reset":
             return (Span(pad(reset_words(row.window(column), now), room)),)
         case "trend":
@@ -378,7 +380,7 @@ def _cell(
                 return (Span(pad(format.NOTHING, room), Style.DIM),)
             week = max(weeks, key=lambda window: window.utilization)
             name = pad(clean(week.key.partition("_")[2]), room - 5)
-            return Span(f"{name} "), percent(week)
+            return Span(f"{name} "), draw_percent(week)
         case "full":
             outlook, at = row.full
             if outlook is Outlook.FULL:
@@ -386,7 +388,7 @@ def _cell(
             style = Style.DIM if outlook in (Outlook.TOO_EARLY, Outlook.NOT_OPEN) else Style.PLAIN
             return (Span(pad(format.clock(at, now) if at else outlook, room), style),)
         case _:
-            return (percent(row.window(column), room),)
+            return (draw_percent(row.window(column), room),)
 
 
 def reset_words(window: Window | None, now: datetime) -> str:
@@ -394,7 +396,7 @@ def reset_words(window: Window | None, now: datetime) -> str:
     return (format.reset(window, now) if window else None) or format.NOTHING
 
 
-def percent(window: Window | None, room: int = 4) -> Span:
+def draw_percent(window: Window | None, room: int = 4) -> Span:
     """Draw a window's percentage at the right of these cells."""
     if window is None:
         return Span(pad(format.NOTHING, room, right=True), Style.DIM)
@@ -402,7 +404,7 @@ def percent(window: Window | None, room: int = 4) -> Span:
     return Span(pad(text, room, right=True), utilization_style(window.utilization))
 
 
-def bar(window: Window | None, room: int = format.BAR_CELLS, back: Back = Back.TRACK) -> Line:
+def draw_bar(window: Window | None, room: int = format.BAR_CELLS, back: Back = Back.TRACK) -> Line:
     """Draw a window's utilization in these cells, on a track."""
     if window is None:
         return (Span(format.NO_BAR_CELL * room, Style.TRACK),)

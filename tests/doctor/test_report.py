@@ -21,7 +21,7 @@ from monitor.doctor.report import (
     Privacy,
     exit_code,
     mask,
-    render_document,
+    render_json,
     render_text,
     start_claude,
     title,
@@ -114,7 +114,7 @@ def test_no_secret_of_any_source_gets_into_a_page(
     with tempfile.TemporaryDirectory() as folder:
         machine = armed(Path(folder), secret, is_dead=is_dead, is_whole=is_whole)
         checks = asyncio.run(machine())
-        page = render_text(checks, 80) + render_document(checks, "1")
+        page = render_text(checks, 80) + render_json(checks, "1")
         assert len(checks) > 15
         assert CANARY not in page
         assert "alice@" not in page and folder not in page
@@ -252,7 +252,7 @@ def test_colours_are_all_that_colours_add() -> None:
 
 
 def test_the_document_has_every_check_with_what_mends_it() -> None:
-    document = json.loads(render_document(CHECKS, "1.2.3"))
+    document = json.loads(render_json(CHECKS, "1.2.3"))
     assert document["version"] == "1.2.3"
     assert [list(entry) for entry in document["checks"]] == 4 * [
         ["check", "outcome", "found", "why", "fix"]

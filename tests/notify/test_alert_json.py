@@ -8,7 +8,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from monitor.core.alerts.rules import Alert, AlertKind, Urgency
-from monitor.notify.channels.command import document, environment, identity, render_document
+from monitor.notify.channels.command import (
+    alert_document,
+    alert_variables,
+    delivery_id,
+    render_alerts,
+)
 from tests.builders import NOW, after
 from tests.notify.receiver import delivery
 
@@ -26,7 +31,7 @@ LOGIN = Alert(AlertKind.LOGIN, "Zoë", "", NOW, detail="refused")
 
 
 def pretty(*alerts: Alert) -> str:
-    shown = document(*delivery(*alerts))
+    shown = alert_document(*delivery(*alerts))
     return json.dumps(shown, indent=2, ensure_ascii=False) + "\n"
 
 
@@ -41,7 +46,7 @@ def test_several_alerts_are_a_document_of_the_same_shape(
 
 
 def test_one_alert_s_fields_are_variables() -> None:
-    variables = environment(*delivery(CROSSED, urgency=Urgency.CRITICAL))
+    variables = alert_variables(*delivery(CROSSED, urgency=Urgency.CRITICAL))
     assert variables == {
         "CLAUDE_TRACKER_TITLE": "user@work.com: 5h at 87%",
         "CLAUDE_TRACKER_BODY": "Passed 80%. Resets at 14:14 (in 2h 14m).",
@@ -60,8 +65,8 @@ def test_one_alert_s_fields_are_variables() -> None:
 
 
 def test_a_summary_has_the_same_variables_with_its_words() -> None:
-    variables = environment(*delivery(CROSSED, LOGIN))
-    assert variables.keys() == environment(*delivery(CROSSED)).keys()
+    variables = alert_variables(*delivery(CROSSED, LOGIN))
+    assert variables.keys() == alert_variables(*delivery(CROSSED)).keys()
     assert {key: value for key, value in variables.items() if value} == {
         "CLAUDE_TRACKER_TITLE": "Claude Tracker: 2 alerts",
         "CLAUDE_TRACKER_BODY": "user@work.com: 5h at 87%, resets at 14:14\nZoë: login needed",
@@ -74,21 +79,21 @@ def test_a_summary_has_the_same_variables_with_its_words() -> None:
 @given(st.text(st.characters(), max_size=40), st.text(st.characters(), max_size=40))
 def test_any_name_can_be_rendered_and_be_a_variable(account: str, detail: str) -> None:
     sent = delivery(replace(LOGIN, account=account, detail=detail))
-    (alert,) = json.loads(render_document(*sent))["alerts"]
+    (alert,) = json.loads(render_alerts(*sent))["alerts"]
     assert (alert["account"], alert["detail"]) == (account, detail)
-    for value in environment(*sent).values():
+    for value in alert_variables(*sent).values():
         assert b"\0" not in value.encode()
 
 
 def test_instants_are_in_utc_whatever_their_zone() -> None:
     tokyo = replace(CROSSED, at=NOW.astimezone(timezone(timedelta(hours=9))))
-    (said,) = document(*delivery(tokyo))["alerts"]
+    (said,) = alert_document(*delivery(tokyo))["alerts"]
     assert said["at"] == "2026-11-22T12:00:00Z"
 
 
 def test_an_alert_keeps_its_id_within_a_period() -> None:
     again = replace(CROSSED, at=after(minutes=5), utilization=0.9, resets_at=after(hours=2))
-    assert identity([again]) == identity([CROSSED])
+    assert delivery_id([again]) == delivery_id([CROSSED])
 
 
 @pytest.mark.parametrize(
@@ -103,6 +108,6 @@ def test_an_alert_keeps_its_id_within_a_period() -> None:
     ],
 )
 def test_another_alert_has_another_id(other: Alert) -> None:
-    assert identity([other]) != identity([CROSSED])
-    assert identity([other]) != identity([replace(LOGIN, account="?")])
-    assert identity([other, CROSSED]) != identity([other])
+    assert delivery_id([other]) != delivery_id([CROSSED])
+    assert delivery_id([other]) != delivery_id([replace(LOGIN, account="?")])
+    assert delivery_id([other, CROSSED]) != delivery_id([other])

@@ -11,7 +11,7 @@ import pytest
 
 from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.errors import ChannelError
-from monitor.notify.channels.command import Command, render_document
+from monitor.notify.channels.command import CommandChannel, render_alerts
 from tests.builders import NOW
 from tests.notify.receiver import delivery
 from tests.real.bus import wait_until
@@ -19,11 +19,11 @@ from tests.real.bus import wait_until
 ALERT = Alert(AlertKind.LOGIN, "$(id) `id` ; Zoë", "", NOW, detail="refused")
 
 
-def command(*argv: str, limit: float = 30) -> Command:
-    return Command(argv, limit)
+def command(*argv: str, limit: float = 30) -> CommandChannel:
+    return CommandChannel(argv, limit)
 
 
-def shell(script: str, limit: float = 30) -> Command:
+def shell(script: str, limit: float = 30) -> CommandChannel:
     return command("sh", "-c", script, limit=limit)
 
 
@@ -36,7 +36,7 @@ async def test_the_document_is_on_standard_input_and_the_fields_are_in_the_envir
     )
     given = (tmp_path / "stdin").read_bytes()
     environ = dict(line.split("=", 1) for line in (tmp_path / "env").read_text().split("\0")[:-1])
-    assert given == render_document(*delivery(ALERT, urgency=Urgency.LOW))
+    assert given == render_alerts(*delivery(ALERT, urgency=Urgency.LOW))
     assert json.loads(given)["alerts"][0]["account"] == "$(id) `id` ; Zoë"
     assert environ["CLAUDE_TRACKER_ACCOUNT"] == "$(id) `id` ; Zoë"
     assert environ["CLAUDE_TRACKER_KIND"] == "login"

@@ -11,7 +11,7 @@ from monitor.core.alerts.rules import Alert, AlertKind, Urgency
 from monitor.core.alerts.text import Message
 from monitor.core.errors import ChannelError
 from monitor.core.model import Secret
-from monitor.notify.channels.command import identity, render_document
+from monitor.notify.channels.command import delivery_id, render_alerts
 from monitor.notify.channels.webhook import Webhook, encode_header
 from tests.builders import NOW
 from tests.notify.receiver import Received, delivery, receiver, status
@@ -38,7 +38,7 @@ async def received(
     (request,) = server.requests
     assert request.path == "/topic?x=1"
     assert request.headers["Authorization"] == "Bearer tk_1"
-    assert request.headers["Idempotency-Key"] == identity(alerts)
+    assert request.headers["Idempotency-Key"] == delivery_id(alerts)
     return request
 
 
@@ -46,7 +46,7 @@ async def received(
 async def test_json_is_the_document(alerts: list[Alert]) -> None:
     request = await received("json", *alerts)
     assert request.headers["Content-Type"] == "application/json"
-    assert request.body == render_document(*delivery(*alerts))
+    assert request.body == render_alerts(*delivery(*alerts))
 
 
 async def test_slack_gets_one_text_with_its_markup_escaped() -> None:

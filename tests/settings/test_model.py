@@ -20,7 +20,7 @@ from monitor.settings.model import (
     WebhookSettings,
 )
 from monitor.settings.reader import parse
-from monitor.settings.schema import Quiet
+from monitor.settings.schema import QuietHours
 
 PATH = Path("config.toml")
 
@@ -73,7 +73,7 @@ def test_every_key_is_read() -> None:
     assert read.notifications == NotificationSettings(
         channels=("desktop", "webhook", "command", "alertmanager", "apprise"),
         fan_out=True,
-        quiet_hours=Quiet(time(22), time(7)),
+        quiet_hours=QuietHours(time(22), time(7)),
         rules={
             **DEFAULT_RULES,
             AlertKind.PACE: Rule(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from monitor.core.errors import SettingsError
 from monitor.settings import Address, parse_duration, parse_listen, parse_since
 from monitor.settings.schema import LONGEST_DURATION as LONGEST
-from monitor.settings.schema import Quiet
+from monitor.settings.schema import QuietHours
 from tests.builders import NOW
 
 
@@ -93,9 +93,9 @@ def test_a_since_that_is_to_come_is_called_so() -> None:
         parse_since("2030-01-01", NOW)
 
 
-NIGHT = Quiet(time(22), time(7))
+NIGHT = QuietHours(time(22), time(7))
 
-NOON = Quiet(time(12), time(13, 30))
+NOON = QuietHours(time(12), time(13, 30))
 
 BERLIN = ZoneInfo("Europe/Berlin")
 
@@ -115,17 +115,17 @@ BERLIN = ZoneInfo("Europe/Berlin")
         (NIGHT, "2026-03-28T23:00", "2026-03-29T07:00"),
     ],
 )
-def test_quiet_hours(quiet: Quiet, local: str, until: str | None) -> None:
+def test_quiet_hours(quiet: QuietHours, local: str, until: str | None) -> None:
     now = datetime.fromisoformat(local).replace(tzinfo=BERLIN)
     end = until and datetime.fromisoformat(until).replace(tzinfo=BERLIN)
     assert quiet.until(now.astimezone(UTC), BERLIN) == end
 
 
 @given(
-    st.builds(Quiet, st.times(), st.times()).filter(lambda quiet: quiet.start != quiet.end),
+    st.builds(QuietHours, st.times(), st.times()).filter(lambda quiet: quiet.start != quiet.end),
     st.timedeltas(timedelta(0), timedelta(days=3650)).map(lambda later: NOW + later),
 )
-def test_quiet_hours_end_within_a_day_and_are_then_over(quiet: Quiet, now: datetime) -> None:
+def test_quiet_hours_end_within_a_day_and_are_then_over(quiet: QuietHours, now: datetime) -> None:
     end = quiet.until(now, UTC)
     if end is not None:
         assert now < end <= now + timedelta(days=1)

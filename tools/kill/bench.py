@@ -17,7 +17,7 @@ from monitor.notify.channel import (
     LIMIT_SECS,
     Channel,
     ChannelSet,
-    Outcome,
+    SendResult,
     send_to_each,
 )
 from monitor.notify.queue import Notifier
@@ -118,7 +118,7 @@ class Bench:
             self.notify(account)
             await self.pass_by(0.4)
 
-    async def send_to_each(self) -> list[Outcome]:
+    async def send_to_each(self) -> list[SendResult]:
         """Send a test by every channel."""
         test = alert("a", AlertKind.TEST)
         return await send_to_each(self.channels, test, self.store.dispatch, self.clock)

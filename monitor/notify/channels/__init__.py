@@ -11,7 +11,7 @@ from monitor.credentials.keyring import Keyring
 from monitor.notify.channel import Channel, ChannelSet, ReadSecret, never_quiet
 from monitor.notify.channels.alertmanager import Alertmanager
 from monitor.notify.channels.apprise import Apprise
-from monitor.notify.channels.command import Command
+from monitor.notify.channels.command import CommandChannel
 from monitor.notify.channels.desktop import Desktop, Osascript, TerminalNotifier
 from monitor.notify.channels.terminal import Bell, Show, Terminal
 from monitor.notify.channels.webhook import Webhook
@@ -43,7 +43,7 @@ def build_channel_set(
         "bell": lambda: Bell(show),
     }
     if (command := channels.command) is not None:
-        make["command"] = lambda: Command(command.argv, command.timeout_secs)
+        make["command"] = lambda: CommandChannel(command.argv, command.timeout_secs)
     if (webhook := channels.webhook) is not None:
         token = _secret(keyring, webhook.token) if webhook.token else None
         make["webhook"] = lambda: Webhook(webhook.url, webhook.form, webhook.timeout_secs, token)

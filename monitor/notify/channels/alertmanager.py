@@ -76,7 +76,7 @@ class Alertmanager(Channel):
         One that stands for several accounts is left to `refresh`, which sends one for each.
         """
         alone = (a for a in alerts if a.account or a.kind is not AlertKind.UNREADABLE)
-        sent = {key_of(alert): Sent(alert) for alert in alone}
+        sent = {alert_key(alert): Sent(alert) for alert in alone}
         if not sent:
             return
         await self._post(sent.values(), self._now())
@@ -88,8 +88,8 @@ class Alertmanager(Channel):
         While `quiet`, nothing is sent that was not sent before.
         """
         known = {key for key, sent in self._sent.items() if sent.ended_at is None}
-        new = set() if quiet else {key_of(a) for a in firing} - _find_lower_thresholds(firing)
-        fires = {key_of(a): Sent(a) for a in firing if key_of(a) in known | new}
+        new = set() if quiet else {alert_key(a) for a in firing} - _find_lower_thresholds(firing)
+        fires = {alert_key(a): Sent(a) for a in firing if alert_key(a) in known | new}
         ended = {
             key: Sent(sent.alert, sent.ended_at or now)
             for key, sent in self._sent.items()
@@ -147,13 +147,15 @@ def ends_at(alert: Alert, now: datetime) -> datetime:
     return now + LEASE
 
 
-def key_of(alert: Alert) -> AlertKey:
+def alert_key(alert: Alert) -> AlertKey:
     return alert.account, alert.window, alert.rule
 
 
 def _find_lower_thresholds(firing: Sequence[Alert]) -> set[AlertKey]:
     """Find the thresholds below another one of their window: a jump past several of them is one alert, not many."""
-    levels = {key_of(a): 1.0 if a.kind is AlertKind.LIMIT else a.threshold or 0.0 for a in firing}
+    levels = {
+        alert_key(a): 1.0 if a.kind is AlertKind.LIMIT else a.threshold or 0.0 for a in firing
+    }
     highest: dict[tuple[str, str], float] = {}
     for (account, window, _), level in levels.items():
         highest[account, window] = max(level, highest.get((account, window), 0.0))

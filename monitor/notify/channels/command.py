@@ -37,7 +37,7 @@ VERSION: Final = 1
 Json = dict[str, Any]
 
 
-class Command(Channel):
+class CommandChannel(Channel):
     """`argv` is looked up on PATH for each alert, and never given to a shell; no argument is replaced."""
 
     name = "command"
@@ -51,14 +51,14 @@ class Command(Channel):
         code, _ = await _run(
             self._argv,
             self.limit_secs,
-            stdin=render_document(message, alerts),
-            environ={**os.environ, **environment(message, alerts)},
+            stdin=render_alerts(message, alerts),
+            environ={**os.environ, **alert_variables(message, alerts)},
         )
         if code:
             raise ChannelError(ChannelReason.ERROR, f"{self._argv[0]} {describe_exit(code)}")
 
 
-async def run(name: str, *arguments: str, limit: float) -> None:
+async def run_program(name: str, *arguments: str, limit: float) -> None:
     """Run a program to its end. Raises ChannelError where it is missing, fails, or takes longer than `limit`."""
     code, stderr = await _run((name, *arguments), limit)
     if code:
@@ -83,7 +83,7 @@ async def _run(argv: Sequence[str], limit: float, **given: Any) -> tuple[int, by
         raise ChannelError(ChannelReason.UNAVAILABLE, f"{name}: {why}") from None
 
 
-def document(message: Message, alerts: Sequence[Alert]) -> Json:
+def alert_document(message: Message, alerts: Sequence[Alert]) -> Json:
     """Make the document of a delivery as the module's docstring shows it."""
     return {
         "version": VERSION,
@@ -95,14 +95,14 @@ def document(message: Message, alerts: Sequence[Alert]) -> Json:
     }
 
 
-def render_document(message: Message, alerts: Sequence[Alert]) -> bytes:
-    return json.dumps(document(message, alerts)).encode()
+def render_alerts(message: Message, alerts: Sequence[Alert]) -> bytes:
+    return json.dumps(alert_document(message, alerts)).encode()
 
 
 def _alert(alert: Alert) -> Json:
     message = format_alert(alert)
     return {
-        "id": identity((alert,)),
+        "id": delivery_id((alert,)),
         "kind": str(alert.kind),
         "rule": alert.rule,
         "account": alert.account,
@@ -122,9 +122,9 @@ _FIELDS: Final = (
 )  # fmt: skip
 
 
-def environment(message: Message, alerts: Sequence[Alert]) -> Mapping[str, str]:
+def alert_variables(message: Message, alerts: Sequence[Alert]) -> Mapping[str, str]:
     """Return the document's main fields as `CLAUDE_TRACKER_…`; of a summary only its text, count, urgency and kind."""
-    whole = document(message, alerts)
+    whole = alert_document(message, alerts)
     fields: Json = {key: whole[key] for key in ("title", "body", "urgency")}
     one = whole["alerts"][0] if len(alerts) == 1 else {"kind": AlertKind.SUMMARY}
     fields |= {key: one.get(key) for key in _FIELDS} | {"count": len(alerts)}
@@ -137,7 +137,7 @@ def environment(message: Message, alerts: Sequence[Alert]) -> Mapping[str, str]:
     }
 
 
-def identity(alerts: Sequence[Alert]) -> str:
+def delivery_id(alerts: Sequence[Alert]) -> str:
     """Hash the alerts: the same for the same ones in any process, and nothing can be read from it.
 
     A rule fires once in each window period; what has no period is told apart by its instant.

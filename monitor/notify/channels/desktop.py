@@ -17,7 +17,7 @@ from monitor.core.alerts.rules import Alert
 from monitor.core.alerts.text import Message
 from monitor.core.errors import ChannelError, ChannelReason
 from monitor.notify.channel import LIMIT_SECS, Channel
-from monitor.notify.channels.command import run
+from monitor.notify.channels.command import run_program
 from monitor.system.aio import Daemon
 
 if TYPE_CHECKING:  # it is loaded in a thread, once an alert needs it
@@ -126,7 +126,7 @@ class TerminalNotifier(Channel):
     async def send(self, message: Message, _: Sequence[Alert]) -> None:
         # It reads values as property lists: `(x` and `-x` would be lost without a backslash in front.
         options = ("-title", f"\\{message.title}", "-message", f"\\{message.body}")
-        await run("terminal-notifier", *options, limit=self.limit_secs)
+        await run_program("terminal-notifier", *options, limit=self.limit_secs)
 
 
 class Osascript(Channel):
@@ -139,7 +139,7 @@ class Osascript(Channel):
         script = [part for line in _SCRIPT for part in ("-e", line)]
         # The first argument is ours, so that a title which begins with a dash is not read as an option.
         arguments = (APP_NAME, message.title, message.body)
-        await run("osascript", *script, *arguments, limit=self.limit_secs)
+        await run_program("osascript", *script, *arguments, limit=self.limit_secs)
 
 
 def _load() -> Library:

@@ -20,7 +20,7 @@ from monitor.core.errors import NEVER_CONNECTED, Cause, ChannelError, ChannelRea
 from monitor.core.model import Secret
 from monitor.credentials.keyring import LIMIT_SECS as KEYRING_SECS
 from monitor.notify.channel import LIMIT_SECS, Channel, ReadSecret
-from monitor.notify.channels.command import identity, render_document
+from monitor.notify.channels.command import delivery_id, render_alerts
 from monitor.system.web import BlockedError, ask, session_of
 
 PAUSE_SECS: Final = 0.5
@@ -55,7 +55,7 @@ class Webhook(Channel):
 
     async def send(self, message: Message, alerts: Sequence[Alert]) -> None:
         body, headers = self._render(message, alerts)
-        headers = {**headers, "Idempotency-Key": identity(alerts)}
+        headers = {**headers, "Idempotency-Key": delivery_id(alerts)}
         token = await self._read_token() if self._read_token else None
         await post(self._url, body, headers, token, limit=self._limit)
 
@@ -122,7 +122,7 @@ async def _try(
 
 
 def _render_json(message: Message, alerts: Sequence[Alert]) -> HttpBody:
-    return render_document(message, alerts), {"Content-Type": "application/json"}
+    return render_alerts(message, alerts), {"Content-Type": "application/json"}
 
 
 def _render_ntfy(message: Message, alerts: Sequence[Alert]) -> HttpBody:

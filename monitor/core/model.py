@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final
@@ -97,6 +97,11 @@ class Credential:
     def is_dead(self, now: datetime) -> bool:
         """True if it has ended or ends before an answer could come: a token known to be dead is never sent."""
         return self.expires_at is not None and self.expires_at - now <= DEAD_BEFORE
+
+    @property
+    def freshness(self) -> datetime:
+        """The end of the token, by which tokens of one account are compared; long ago where it is not known."""
+        return self.expires_at or datetime.min.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

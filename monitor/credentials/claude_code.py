@@ -35,7 +35,7 @@ from monitor.credentials.keychain import (
     services,
     spelling_of,
 )
-from monitor.credentials.tokens import expiry, parse_instant, parse_login, parse_object
+from monitor.credentials.tokens import parse_instant, parse_login, parse_object
 from monitor.system.aio import DaemonThreads
 from monitor.system.files import read_regular
 
@@ -308,7 +308,7 @@ class ClaudeCode:
         if not logins:
             # That a place could not be read says more than that another one is empty.
             raise next((f for f in failures if not isinstance(f, NotLoggedInError)), failures[0])
-        return max(logins, key=lambda login: expiry(login.credential))
+        return max(logins, key=lambda login: login.credential.freshness)
 
 
 async def _login_in(file: WholeFile) -> Login:

@@ -19,7 +19,7 @@ from typing import Final
 from monitor.core.errors import Cause, CredentialError, NotLoggedInError, Source
 from monitor.core.model import DEAD_BEFORE, Login
 from monitor.credentials.programs import run
-from monitor.credentials.tokens import expiry, parse_login
+from monitor.credentials.tokens import parse_login
 from monitor.system.clock import Clock, SystemClock
 
 SECURITY: Final = "/usr/bin/security"
@@ -210,7 +210,7 @@ class Keychain:
                 raise unread[-1]
             self._found = None
             raise [NotLoggedInError.of(Cause.ABSENT, Source.KEYCHAIN), *failures][-1]
-        self._found = max(logins, key=lambda item: expiry(logins[item].credential))
+        self._found = max(logins, key=lambda item: logins[item].credential.freshness)
         self._ends = logins[self._found].credential.expires_at
         return logins[self._found]
 

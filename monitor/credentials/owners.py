@@ -29,7 +29,6 @@ from monitor.credentials.account_cache import AccountCache, digest
 from monitor.credentials.claude_code import LoginSource
 from monitor.credentials.folders import DEFAULT, aliases
 from monitor.credentials.stores import SecretStores
-from monitor.credentials.tokens import expiry
 from monitor.store import Store
 from monitor.system.aio import DaemonThreads
 from monitor.system.clock import Clock
@@ -200,7 +199,7 @@ class LoginRegistry:
 
     def rank(self, credential: Credential, now: datetime) -> tuple[bool, bool, datetime]:
         """Return a key to compare tokens by: that of the best one is the greatest."""
-        return not credential.is_dead(now), self.is_good(credential.secret), expiry(credential)
+        return not credential.is_dead(now), self.is_good(credential.secret), credential.freshness
 
     def _place(self, source: LoginSource) -> Place:
         """Return the place of this source, a new one where it is not known yet."""

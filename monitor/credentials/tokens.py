@@ -135,8 +135,3 @@ def parse_login(text: str, where: str) -> Login:
         plan=plan_word(entry.get("subscriptionType"), entry.get("rateLimitTier")),
         renewable=entry.get("refreshToken") is True,
     )
-
-
-def expiry(credential: Credential) -> datetime:
-    """Return the end of the access token; long ago, where that is not known."""
-    return credential.expires_at or datetime.min.replace(tzinfo=UTC)

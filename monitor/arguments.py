@@ -6,6 +6,7 @@ The arguments of `status`, `next`, `guard` and `run` are sent as they are, as fi
 `reads_settings` is true of a command that fails where `--config` names a file that does not exist.
 """
 
+import argparse
 import sys
 from argparse import (
     REMAINDER,
@@ -27,6 +28,8 @@ from monitor.system.stdio import redact, terminal_columns, write_error
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` alone would cost as much as starting an interpreter
     from typing import NoReturn
+
+argparse._ = str  # type: ignore[attr-defined] # gettext would import locale, and has no translations
 
 Fill = Callable[[ArgumentParser], object]
 
@@ -178,7 +181,9 @@ def _flag(parser: _ActionsContainer, name: str, words: str) -> None:
     parser.add_argument(name, action="store_true", help=words)
 
 
-def _option(parser: _ActionsContainer, name: str, metavar: str, words: str, **more: object) -> None:
+def _option(
+    parser: _ActionsContainer, name: str, metavar: str | None, words: str, **more: object
+) -> None:
     parser.add_argument(name, metavar=metavar, help=words, **more)  # type: ignore[arg-type]
 
 
@@ -231,9 +236,7 @@ def _run(parser: ArgumentParser) -> None:
     _percent(parser, "--max", words, 98, dest="max_utilization")
     _flag(parser, "--force", "run it even where there is no room")
     parser.usage = f"{parser.prog} [--account NAME] [--max PERCENT] [--force] -- COMMAND …"
-    parser.add_argument(
-        "words", metavar="-- COMMAND", nargs=REMAINDER, help="the command and its arguments"
-    )
+    _option(parser, "words", "-- COMMAND", "the command and its arguments", nargs=REMAINDER)
 
 
 def _guard(parser: ArgumentParser) -> None:
@@ -307,33 +310,19 @@ def _running(parser: ArgumentParser) -> None:
         "TLS, basic auth and headers, in the exporter toolkit's format (else exporter.web_config)"
     )
     _option(parser, "--web.config.file", "PATH", words, dest="web_config", type=path)
+    more = {"dest": "metrics_path", "type": url_path, "default": "/metrics"}
     words = "where on the site the metrics are; default: /metrics"
-    _option(
-        parser,
-        "--web.telemetry-path",
-        "URL_PATH",
-        words,
-        dest="metrics_path",
-        type=url_path,
-        default="/metrics",
-    )
+    _option(parser, "--web.telemetry-path", "URL_PATH", words, **more)
     _flag(parser, "--no-notify", "send no alerts")
-    parser.add_argument(
-        "--log-level",
-        choices=["debug", "info", "warning", "error"],
-        default="info",
-        help="the least important lines that are logged; default: info",
-    )
+    levels = ["debug", "info", "warning", "error"]
+    words = "the least important lines that are logged; default: info"
+    _option(parser, "--log-level", None, words, choices=levels, default="info")
 
 
 def _serving(parser: ArgumentParser) -> None:
     _running(parser)
-    parser.add_argument(
-        "--log-format",
-        choices=["plain", "json"],
-        default="plain",
-        help="how log lines look on standard error; default: plain",
-    )
+    words = "how log lines look on standard error; default: plain"
+    _option(parser, "--log-format", None, words, choices=["plain", "json"], default="plain")
 
 
 def _demo(parser: ArgumentParser) -> None:
@@ -394,6 +383,8 @@ def _alerts(parser: ArgumentParser) -> None:
     explaining = _verb(verbs, "explain", "why each rule has or has not fired")
     _since(listing, "1d")
     _since(replaying, "1d, of the demo 1h")
+    _json(listing)
+    _json(replaying)
     _flag(replaying, "--demo", "use the demo's accounts instead; nothing is read")
     _option(explaining, "--account", "NAME", "only this account (name, label or number)")
     _option(explaining, "--window", "W", "only this window, such as 5h")
@@ -403,7 +394,6 @@ def _alerts(parser: ArgumentParser) -> None:
 def _since(parser: ArgumentParser, default: str) -> None:
     words = f"a duration back (12h, 7d) or a date (2026-11-22T08:00); default: {default}"
     _option(parser, "--since", "WHEN", words)
-    _json(parser)
 
 
 def _history(parser: ArgumentParser) -> None:
@@ -411,30 +401,19 @@ def _history(parser: ArgumentParser) -> None:
         f"{parser.prog} [ACCOUNT] [--window W] [--since WHEN] [--csv | --json | --openmetrics]\n"
         f"       {parser.prog} import [--from FILE | --from-prometheus URL] [--account NAME]"
     )
-    parser.add_argument(
-        "account",
-        metavar="ACCOUNT",
-        nargs="?",
-        help=f"{NAMED}; default: all; or `import`, to take samples over",
-    )
+    words = f"{NAMED}; default: all; or `import`, to take samples over"
+    _option(parser, "account", "ACCOUNT", words, nargs="?")
     _demo(parser)
     _option(parser, "--window", "W", "only this window, such as 5h", type=public)
-    _option(
-        parser,
-        "--since",
-        "WHEN",
-        "a duration back (12h, 7d) or a date (2026-11-22T08:00); default: of a chart 1d for 5h and 7d for "
-        "others, else all",
-    )
+    _since(parser, "of a chart 1d for 5h and 7d for others, else all")
     forms = parser.add_mutually_exclusive_group()
     _flag(forms, "--csv", "lines of at,account,window,utilization,resets_at")
     _json(forms)
     _flag(forms, "--openmetrics", "for `promtool tsdb create-blocks-from openmetrics`")
     importing = parser.add_argument_group("import")
     sources = importing.add_mutually_exclusive_group()
-    _option(
-        sources, "--from", "PATH", "a CSV file as --csv writes it; default: stdin", dest="source"
-    )
+    words = "a CSV file as --csv writes it; default: stdin"
+    _option(sources, "--from", "PATH", words, dest="source")
     words = "a Prometheus that scraped /metrics, such as http://localhost:9090"
     _option(sources, "--from-prometheus", "URL", words)
     words = "import all samples as this account's, whatever account they name"
@@ -449,12 +428,8 @@ def _doctor(parser: ArgumentParser) -> None:
 
 
 def _mute(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "duration",
-        metavar="DURATION",
-        nargs="?",
-        help="30m, 2h, 1d, or off; without it, say whether alerts are muted",
-    )
+    words = "30m, 2h, 1d, or off; without it, say whether alerts are muted"
+    _option(parser, "duration", "DURATION", words, nargs="?")
 
 
 def _service(parser: ArgumentParser) -> None:
@@ -472,5 +447,5 @@ def _service(parser: ArgumentParser) -> None:
 
 
 def _completion(parser: ArgumentParser) -> None:
-    parser.add_argument("shell", choices=["bash", "zsh", "fish"], nargs="?", help="the shell")
-    _flag(parser, "--accounts", SUPPRESS)  # what the scripts ask
+    _option(parser, "shell", None, "the shell", choices=["bash", "zsh", "fish"], nargs="?")
+    _flag(parser, "--accounts", SUPPRESS)  # called by the scripts

@@ -235,11 +235,9 @@ def _is_silence(error: Exception) -> bool:
 
 
 def _columns() -> int:
-    try:
-        is_wide = not os.environ.get("COLUMNS") and not os.isatty(1)
-    except OSError:
-        is_wide = True
-    return PIPE_COLUMNS if is_wide else terminal_columns(TERMINAL_COLUMNS)
+    if os.environ.get("COLUMNS") or os.isatty(1):
+        return terminal_columns(TERMINAL_COLUMNS)
+    return PIPE_COLUMNS
 
 
 def _config_dir() -> str | None:

@@ -96,8 +96,8 @@ def _replay(arguments: Namespace, now: datetime) -> None:
     if arguments.demo:
         polls, rules = list(_demo_samples(since, now)), RuleBook()
     else:
-        rows = _settings_id(arguments)
-        polls = samples.usages(state_db(os.environ), rows, since - WARM_UP, now)
+        settings_key = _settings_key(arguments)
+        polls = samples.usages(state_db(os.environ), settings_key, since - WARM_UP, now)
         rules = _rules(arguments)
     fired = [alert for alert in replay(polls, rules) if alert.at >= since]
     if arguments.json:
@@ -143,16 +143,16 @@ def _rules(arguments: Namespace) -> RuleBook:
     return rule_book(settings_of(arguments))
 
 
-def _settings_id(arguments: Namespace) -> str:
+def _settings_key(arguments: Namespace) -> str:
     return instance_key(os.environ, config_path(os.environ, arguments.config))
 
 
 def _load(arguments: Namespace, since: datetime) -> tuple[Cached, list[StoredAlert]]:
     """Load the saved accounts, and the alerts that fired since then or are still to be sent."""
-    rows = _settings_id(arguments)
+    key = _settings_key(arguments)
 
     def work(database: Connection) -> tuple[Cached, list[StoredAlert]]:
-        return cache.load(database, rows), deliveries.since(database, rows, since)
+        return cache.load(database, key), deliveries.since(database, key, since)
 
     nothing: tuple[Cached, list[StoredAlert]] = Cached(), []
     return read_only(state_db(os.environ), work, nothing)

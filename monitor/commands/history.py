@@ -78,9 +78,9 @@ def history(arguments: Namespace) -> int:
     named = [find_account(arguments.account, settings.accounts)] if arguments.account else []
     accounts = named or list(settings.accounts)
     since = parse_since(arguments.since, now) if arguments.since else None
-    path, rows_of = state_db(os.environ), instance_key(os.environ, settings.path)
+    path, settings_key = state_db(os.environ), instance_key(os.environ, settings.path)
     names = [account.name for account in accounts]
-    windows: set[str] = read_only(path, lambda db: samples.windows(db, rows_of, names), set())
+    windows: set[str] = read_only(path, lambda db: samples.windows(db, settings_key, names), set())
     if arguments.csv or arguments.json or arguments.openmetrics:
         rows = _rows(settings, accounts, arguments.window, since or now - KEPT, now)
         first = next(rows, None)
@@ -102,7 +102,7 @@ def history(arguments: Namespace) -> int:
         path,
         lambda db: {
             name: ChainMap(
-                *(samples.read(db, rows_of, name, past.begin(key), now, key) for key in keys)
+                *(samples.read(db, settings_key, name, past.begin(key), now, key) for key in keys)
             )
             for name in names
         },
@@ -284,8 +284,8 @@ def _rows(
     settings: Settings, accounts: list[Account], window: str | None, since: datetime, now: datetime
 ) -> Iterator[StoredSample]:
     names = {account.name for account in accounts}
-    rows_of = instance_key(os.environ, settings.path)
-    for name, usage in samples.usages(state_db(os.environ), rows_of, since, now):
+    settings_key = instance_key(os.environ, settings.path)
+    for name, usage in samples.usages(state_db(os.environ), settings_key, since, now):
         for one in usage.windows if name in names else ():
             if window in (None, one.key):
                 yield StoredSample(usage.at, name, one.key, one.utilization, one.resets_at)
@@ -305,7 +305,7 @@ def _write_csv(rows: Iterator[StoredSample]) -> None:
 
 
 def _write_json(rows: Iterator[StoredSample], now: datetime) -> None:
-    """Write one document, a sample on each line, without holding all of a year's samples in memory."""
+    """Write one document, a sample on each line, without building the text of a year's samples in memory."""
     sys.stdout.write(f'{{"generated_at": "{iso(now)}", "samples": [')
     for number, row in enumerate(rows):
         document = {

@@ -98,17 +98,17 @@ def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> i
         rows = _from_file(arguments.source or "-", find, problems.note, now)
     _check_unit(rows)
     rows.sort(key=attrgetter("account", "window", "at"))
-    new, others, rows_of = 0, 0, instance_key(os.environ, settings.path)
+    new, others, settings_key = 0, 0, instance_key(os.environ, settings.path)
     with closing(StateFile(state_db(os.environ), busy_secs=BUSY_SECS)) as file:
         for begin in range(0, len(rows), BATCH):
             batch = rows[begin : begin + BATCH]
-            added, differing = file.write(partial(insert_many, settings=rows_of, rows=batch))
+            added, differing = file.write(partial(insert_many, settings=settings_key, rows=batch))
             new, others = new + added, others + differing
         if new:
-            file.write(lambda database: thin_again(database, rows_of))
-            file.write(lambda database: prune(database, rows_of, now))
+            file.write(lambda database: thin_again(database, settings_key))
+            file.write(lambda database: prune(database, settings_key, now))
             source = f"import of {now.isoformat()}"
-            file.write(lambda database: put_import(database, rows_of, source))
+            file.write(lambda database: put_import(database, settings_key, source))
     imported = len(rows) - others
     known = f", {imported - new} of them known before" if imported > new else ""
     print(f"imported {_samples(imported)}{known}")

@@ -258,8 +258,8 @@ def with_forecasts(state: State, settings: Settings) -> State:
     async def forecast() -> State:
         database = Database(StateFile(path))
         try:
-            rows = instance_key(os.environ, settings.path)
-            await look_ahead(store, clock, History(database, rows, lambda *_: ()))
+            settings_key = instance_key(os.environ, settings.path)
+            await look_ahead(store, clock, History(database, settings_key, lambda *_: ()))
         finally:
             await database.close()
         return store.state

@@ -95,17 +95,18 @@ class Poller:
         if state is None or not state.polling or self._newest[name] is not this:
             return  # the account has been edited meanwhile, and this is about the one before
         now, duration = self._clock.now(), timedelta(seconds=self._clock.monotonic() - started)
-        if result is None:
-            self._store.dispatch(events.PollPostponed(now, name))
-            return
-        if isinstance(result, Failure):
-            failed = events.PollFailed(now, name, result, duration=duration, jitter=self._chance())
-            self._store.dispatch(failed)
-        else:
-            if result.left_out and result.left_out != self._logged.get(name):
-                self._logged[name] = result.left_out
-                _log.warning("%s: not understood: %s", name, "; ".join(result.left_out))
-            self._store.dispatch(events.PollSucceeded(now, name, result, duration, self._chance()))
+        event: events.Event
+        match result:
+            case None:
+                event = events.PollPostponed(now, name)
+            case Failure():
+                event = events.PollFailed(now, name, result, duration, self._chance())
+            case Usage(left_out=left_out):
+                event = events.PollSucceeded(now, name, result, duration, self._chance())
+                if left_out and left_out != self._logged.get(name):
+                    self._logged[name] = left_out
+                    _log.warning("%s: not understood: %s", name, "; ".join(left_out))
+        self._store.dispatch(event)
 
     def _due(self) -> list[str]:
         """Return the accounts to start in this tick, most overdue first; none where the API is not to be asked."""

@@ -13,7 +13,8 @@ from typing import Final
 
 from monitor.core.forecast import RunOut, gamma_quantiles
 from monitor.core.format import clock
-from monitor.core.planning import FREE, WINDOW, AccountLimits
+from monitor.core.model import WINDOW
+from monitor.core.planning import FREE, AccountLimits
 from monitor.core.profiles import Activity
 
 HORIZONS: Final = (timedelta(0), timedelta(hours=1), timedelta(hours=3), timedelta(hours=8))

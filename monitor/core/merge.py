@@ -17,14 +17,11 @@ from typing import Final
 
 from monitor.core.alerts.machine import SAME_END
 from monitor.core.alerts.rules import WindowMemory
-from monitor.core.model import Account, AccountState, Usage, Window, window_duration
+from monitor.core.model import WINDOW, Account, AccountState, Usage, Window, window_duration
 from monitor.core.schedule import resume
 
 NOISE: Final = 1e-6
 """Ratios closer than this are the same figure, written in another way."""
-
-SLIDING: Final = timedelta(hours=5)
-"""The windows of this length open when they are first used; a week begins and ends by itself."""
 
 STEP: Final = timedelta(minutes=15)
 """A sliding end may be rounded: ends have been on 10-minute marks, and on full hours."""
@@ -54,7 +51,7 @@ def _correct_reset(known: Window | None, seen: Window, at: datetime) -> Window:
         goes_on = known.resets_at is not None and known.resets_at > at
         return replace(seen, resets_at=known.resets_at) if goes_on else seen
     length = window_duration(seen.key)
-    if known.utilization or seen.utilization or length != SLIDING:
+    if known.utilization or seen.utilization or length != WINDOW:  # a week begins by itself
         return seen
     before, end = known.sliding_end or known.resets_at, seen.resets_at
     if before is None or end is None or before <= at:

@@ -18,9 +18,11 @@ SEVEN_DAYS: Final = "7d"
 EXTRA: Final = "extra"
 """Money: credits spent of a limit. It has no length, and no reset that anybody tells."""
 
-_DURATIONS: Final = {FIVE_HOURS: timedelta(hours=5), SEVEN_DAYS: timedelta(days=7)}
+WINDOW: Final = timedelta(hours=5)
+WEEK: Final = timedelta(days=7)
+_DURATIONS: Final = {FIVE_HOURS: WINDOW, SEVEN_DAYS: WEEK}
 
-LONGEST_EXPECTED: Final = timedelta(days=7)
+LONGEST_EXPECTED: Final = WEEK
 """A window of unknown length is expected to be empty for so long after its reset."""
 
 SAME_PERIOD: Final = timedelta(hours=1)

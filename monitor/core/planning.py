@@ -17,11 +17,7 @@ from enum import StrEnum
 from typing import Final
 
 from monitor.core import format
-
-WINDOW: Final = timedelta(hours=5)
-"""The length of a 5-hour window."""
-
-WEEK: Final = timedelta(days=7)
+from monitor.core.model import WEEK, WINDOW
 
 STICKINESS: Final = 1.3
 """Another account has to be under so many times the pressure before the current one is left."""

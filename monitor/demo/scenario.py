@@ -18,8 +18,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS
-from monitor.core.planning import USUAL_COST, WEEK, WINDOW
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, WEEK, WINDOW
+from monitor.core.planning import USUAL_COST
 from monitor.demo.server import Fault, Limit, Limits, SimulatedAccount, rate_limited
 from monitor.storage.samples import StoredSample
 

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from monitor.core.model import WINDOW
 from monitor.core.planning import (
-    WINDOW,
     AccountLimits,
     Action,
     Limit,

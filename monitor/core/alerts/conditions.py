@@ -49,7 +49,7 @@ from monitor.core.errors import Reason, describe
 from monitor.core.exhaustion import AHEAD, is_exhausted_soon
 from monitor.core.forecast import is_running_out
 from monitor.core.format import duration, percent
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState, Window
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, WEEK, AccountState, Window
 from monitor.core.state import State
 
 RESOLVED_AFTER: Final = timedelta(minutes=10)
@@ -69,7 +69,6 @@ CHANGE_IS_KNOWN: Final = timedelta(days=14)
 ANOTHER_COST: Final = 0.1
 """The least difference of the logarithms of two costs. A step is 0.18 at least, and is known to some percent."""
 
-WEEK: Final = timedelta(days=7)
 WEEKS_GATHER_FOR: Final = timedelta(minutes=10)
 WEEK_IS_NEWS_FOR: Final = timedelta(days=2)
 READ_SHORTLY_BEFORE: Final = timedelta(hours=1)

@@ -87,7 +87,7 @@ _SCHEMA: Final = (
     f"PRAGMA user_version = {VERSION}",
 )
 
-_CHECKED: Final = ("cache", "alerts", "deliveries", "requests", "backoffs")
+_CHECKED: Final = ("cache", "alerts", "deliveries", "series", "requests", "backoffs")
 """These tables are read through when the file is opened; samples are too many, and are checked when they are used."""
 
 _KINDS: Final = {"TEXT": str, "INTEGER": int, "REAL": float}
@@ -347,6 +347,7 @@ def _check_tables(database: sqlite3.Connection) -> None:
         (words,) = database.execute(f"PRAGMA integrity_check({table})").fetchone()
         if words != "ok":
             raise DamagedError(words)
+        _check_types(database, table)
     for columns in _WITH_CHECKSUM:
         for *key, text, checksum in database.execute(columns):
             verify(text, checksum, *key)
@@ -355,24 +356,30 @@ def _check_tables(database: sqlite3.Connection) -> None:
 def _check_rows(database: sqlite3.Connection) -> None:
     _check_tables(database)
     for (table,) in database.execute("SELECT name FROM sqlite_schema WHERE type = 'table'"):
-        columns = database.execute(f'PRAGMA table_info("{table}")').fetchall()
-        kinds = [_KINDS.get(kind, object) for _, _, kind, *_ in columns]
-        rows = database.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - a name of the schema
-        number = 0
-        try:
-            for number, row in enumerate(rows, 1):
-                if not all(map(_is_of_kind, row, kinds)):
-                    raise DamagedError(f"row {number} of {table} is not as it was written")
-        except (sqlite3.Error, UnicodeDecodeError) as error:
-            words = f"row {number + 1} of {table} cannot be read: {error}"
-            raise DamagedError(words) from None
+        _check_types(database, table)
     (words,) = database.execute("PRAGMA integrity_check").fetchone()
     if words != "ok":
         raise DamagedError(words)
 
 
+def _check_types(database: sqlite3.Connection, table: str) -> None:
+    """Hold each value to the type that its column was declared for, which SQLite itself does not ask."""
+    columns = database.execute(f'PRAGMA table_info("{table}")').fetchall()
+    kinds = [_KINDS.get(kind, object) for _, _, kind, *_ in columns]
+    rows = database.execute(f'SELECT * FROM "{table}"')  # noqa: S608 - a name of the schema
+    number = 0
+    try:
+        for number, row in enumerate(rows, 1):
+            if not all(map(_is_of_kind, row, kinds)):
+                raise DamagedError(f"row {number} of {table} is not as it was written")
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        if not _is_damage(error):
+            raise
+        words = f"row {number + 1} of {table} cannot be read: {error}"
+        raise DamagedError(words) from None
+
+
 def _is_of_kind(value: object, kind: type) -> bool:
-    """Say whether it is what the column was declared for, which SQLite itself does not ask."""
     if isinstance(value, float) and not math.isfinite(value):
         return False
     return value is None or isinstance(value, kind)

@@ -242,7 +242,7 @@ def _parse(rows: Sequence[tuple[Any, ...]], settings: str) -> Iterator[StoredAle
             _, key, document, checksum, ended_at, note, *_ = same[0]
             alert = decode(Alert, json.loads(verify(document, checksum, settings, key)))
             channels = {
-                channel: Progress(Stage(stage), attempts, outcome)
+                channel: Progress(Stage(stage), int(attempts), outcome)
                 for *_, channel, stage, attempts, outcome in same
                 if channel is not None
             }

@@ -184,6 +184,14 @@ def of_another_meaning(path: Path) -> None:
         other.execute("UPDATE cache SET document = replace(document, '0.85', '0.95')")
 
 
+def changed_by(statement: str) -> Callable[[Path], None]:
+    def change(path: Path) -> None:
+        with closing(sqlite3.connect(path)) as other, other:
+            other.execute(statement)
+
+    return change
+
+
 @pytest.mark.parametrize(
     ("damage", "kind"),
     [
@@ -194,6 +202,9 @@ def of_another_meaning(path: Path) -> None:
         (no_text, "damaged"),
         (no_text_in_the_schema, "damaged"),
         (of_another_meaning, "damaged"),
+        (changed_by("UPDATE series SET thinned_until = 'x'"), "damaged"),
+        (changed_by("UPDATE alerts SET decided_at = X'ff'"), "damaged"),
+        (changed_by("INSERT INTO requests VALUES ('a', 'x')"), "damaged"),
         (lambda path: path.write_bytes(NO_DATABASE), "damaged"),
     ],
 )

@@ -83,13 +83,13 @@ def parse_usage(body: bytes, at: datetime) -> Usage:
 
     Raises ApiError: SCHEMA where it is no usage, or the reason of an error body that came with a 200.
     """
-    answer = _object(body)
+    answer = _parse_object(body)
     if not (KNOWN_KEYS & answer.keys() or any(map(flat_key, answer))):
         raise _error_in(answer)
     limits, extra = parse_limits(answer, "utilization"), _extra_usage(answer)
     money = _money_window(extra, answer.get("extra_usage"))
     if limits.is_unreadable and money is None:
-        raise _odd(f"no limit of the answer can be read ({'; '.join(limits.left_out)})")
+        raise _schema_error(f"no limit of the answer can be read ({'; '.join(limits.left_out)})")
     named = [
         replace(window, key=f"{EXTRA}_2") if money and window.key == EXTRA else window
         for window in limits.windows
@@ -98,17 +98,17 @@ def parse_usage(body: bytes, at: datetime) -> Usage:
     return Usage(at, tuple(windows), extra, limits.left_out)
 
 
-def _object(body: bytes) -> Json:
+def _parse_object(body: bytes) -> Json:
     try:
         answer = json.loads(body)
     except (ValueError, RecursionError):
         if is_page({}, body):
-            raise ApiError(_not_the_apis(200, {}, body)) from None
+            raise ApiError(_blocked(200, {}, body)) from None
         start = body.lstrip()[:20]
         looks = "cut off" if start.startswith(b"{") else "something else" if start else "empty"
-        raise _odd(f"the answer is not JSON but {looks}") from None
+        raise _schema_error(f"the answer is not JSON but {looks}") from None
     if not isinstance(answer, dict):
-        raise _odd("the answer is JSON, but not an object")
+        raise _schema_error("the answer is JSON, but not an object")
     return answer
 
 
@@ -116,18 +116,18 @@ def _error_in(answer: Json) -> ApiError:
     """Return the error in an answer of status 200."""
     error = _Error.of(answer)
     if error is None:
-        return _odd("the answer contains no usage that this version knows")
+        return _schema_error("the answer contains no usage that this version knows")
     if error.kind in LOGIN_ERRORS:
-        return ApiError(_of_login(403 if error.kind == "permission_error" else 401, error))
+        return ApiError(_login_failure(403 if error.kind == "permission_error" else 401, error))
     reason = ERROR_TYPES.get(error.kind, Reason.SCHEMA)
     return ApiError(Failure(reason, detail=f"the API answered with an error: {error.words}"))
 
 
-def _odd(detail: str) -> ApiError:
+def _schema_error(detail: str) -> ApiError:
     return ApiError(Failure(Reason.SCHEMA, detail=detail))
 
 
-def _word(text: object) -> str:
+def _clean_word(text: object) -> str:
     """Return a server's word, fit for a message: short, and of plain characters only."""
     return re.sub(r"[^a-zA-Z0-9_.-]+", " ", str(text))[:40].strip()
 
@@ -153,7 +153,7 @@ def _extra_usage(answer: Json) -> ExtraUsage | None:
 
 
 def _currency(block: Json) -> str:
-    return _word(block.get("currency") or "USD")[:8] or "USD"
+    return _clean_word(block.get("currency") or "USD")[:8] or "USD"
 
 
 def _amount(block: object) -> Decimal | None:
@@ -192,24 +192,27 @@ def _money(minor_units: object, exponent: int) -> Decimal | None:
 
 def parse_profile(body: bytes) -> Profile:
     """Read whose token it is. Raises ApiError where the answer does not say so."""
-    answer = _object(body)
+    answer = _parse_object(body)
     account, organization = answer.get("account"), answer.get("organization")
     if not isinstance(account, dict) or not isinstance(organization, dict):
         raise _error_in(answer)
     return Profile(
-        Identity(_text(account, "uuid", "account"), _text(organization, "uuid", "organization")),
-        email=_text(account, "email", "account"),
+        Identity(
+            _parse_text(account, "uuid", "account"),
+            _parse_text(organization, "uuid", "organization"),
+        ),
+        email=_parse_text(account, "email", "account"),
         organization_name=clean_uncached(str(organization.get("name") or ""), MOST_TEXT).strip(),
         plan=plan_word(organization.get("organization_type"), organization.get("rate_limit_tier")),
     )
 
 
-def _text(block: Json, key: str, where: str) -> str:
+def _parse_text(block: Json, key: str, where: str) -> str:
     """Read a text of visible characters alone: it becomes a name, in files and tables."""
     value = block.get(key)
     text = clean_uncached(value, MOST_TEXT + 1).strip() if isinstance(value, str) else ""
     if not 0 < len(text) <= MOST_TEXT:
-        raise _odd(f"`{where}.{key}` is missing in the profile")
+        raise _schema_error(f"`{where}.{key}` is missing in the profile")
     return text
 
 
@@ -231,7 +234,7 @@ class _Error:
 
     @property
     def words(self) -> str:
-        return self.message or _word(self.kind)
+        return self.message or _clean_word(self.kind)
 
 
 def _server_words(text: str) -> str:
@@ -258,18 +261,18 @@ def refusal(
     elif status in (403, 503) and _is_challenge(headers, body):
         failure = Failure(Reason.CHALLENGE)
     elif error is None and _is_alien(status, headers, body):
-        failure = _not_the_apis(status, headers, body)
+        failure = _blocked(status, headers, body)
     elif auth_method is AuthMethod.SESSION_KEY and _is_of_organization(status, error):
         failure = Failure(Reason.CREDENTIALS, Cause.WRONG_ORGANIZATION, Source.SESSION_KEY)
     elif status in (401, 403, 451) or (error and _DISABLED.search(error.message)):
-        failure = _of_login(status, error, auth_method)
+        failure = _login_failure(status, error, auth_method)
     else:
         said = f": {error.words}" if error else ""
         failure = Failure(Reason.SERVER, detail=f"HTTP {status}{said}", retry_after=retry_after)
     return ApiError(failure)
 
 
-def _of_login(
+def _login_failure(
     status: int, error: _Error | None, auth_method: AuthMethod = AuthMethod.OAUTH
 ) -> Failure:
     """Return why the API refuses this login."""
@@ -318,7 +321,7 @@ def is_page(headers: Mapping[str, str], body: bytes) -> bool:
     return start.startswith(_PAGES) or (is_html and bool(start))
 
 
-def _not_the_apis(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
+def _blocked(status: int, headers: Mapping[str, str], body: bytes) -> Failure:
     """Return the failure with the status, and whose answer it seems: the title of a page, the host of a redirect."""
     title = _TITLE.search(body[:65536])
     host = _host_of(headers.get("Location", ""))

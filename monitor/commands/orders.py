@@ -46,7 +46,7 @@ def mute(arguments: Namespace) -> int:
             until = now + duration
         with closing(StateFile(path, busy_secs=BUSY_SECS)) as file:
             file.write(lambda database: cache.put_mute(database, until))
-    print(cache.mute_words(cache.holding_mute(read_only(path, cache.muted_until, None), now), now))
+    print(cache.mute_words(cache.current_mute(read_only(path, cache.muted_until, None), now), now))
     return 0
 
 

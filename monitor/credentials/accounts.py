@@ -277,7 +277,7 @@ class AccountService:
         if asks and login.credential.is_dead(now):
             failure = Failure(Reason.AUTH, Cause.EXPIRED, Source.LOGIN, folder=source.folder)
             raise CredentialError(failure)
-        profile = await owners.of_login(login, source)
+        profile = await owners.identify_login(login, source)
         known = await owners.account_of(profile, source.folder)
         account = known or owners.new_account(profile)
         name, registry = account.name, self._resolver.registry
@@ -290,7 +290,7 @@ class AccountService:
         kept = self._stores.keep(account, best.credential) if asks else nullcontext()
         async with kept as storage:
             registry.assign(source, login, name)
-            owners.learn(name, profile, login)
+            owners.learn_profile(name, profile, login)
             self._resolver.announce(name)
             self._resolver.use(name, best.credential)
             if known is None and storage is Storage.LINKED:
@@ -319,7 +319,7 @@ class AccountService:
                     account = self._owners.new_account(profile)
                     name = account.name
                     if row.account_uuid and row.org_uuid:
-                        self._owners.learn(name, profile)
+                        self._owners.learn_profile(name, profile)
                     await self._add(account)
                     added.append(name)
                 met.add(name)
@@ -334,7 +334,7 @@ class AccountService:
         be known: then the one may be the other, unless the listing has a row that is it to the letter.
         """
         alike: list[str] = []
-        for account in self._owners.all():
+        for account in self._owners.accounts():
             if account.auth_method is not AuthMethod.OAUTH or account.name in met:
                 continue
             identity = self._cache[account.name].identity

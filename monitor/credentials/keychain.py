@@ -183,7 +183,7 @@ class Keychain:
         No secret is asked for any more after a failure that another one would share. Raises NotLoggedInError, or a
         CredentialError that says why the Keychain cannot be used.
         """
-        if not self._is_good():
+        if not self._has_good_login():
             try:
                 self._dates = await self._all_dates()
             except CredentialError:
@@ -226,11 +226,11 @@ class Keychain:
         that has been there for long: so that it ended is a change too, where there are others.
         """
         with contextlib.suppress(CredentialError):
-            await self._look()
+            await self._refresh_dates()
         return frozenset(self._dates.items()), self._ended if len(self._dates) > 1 else None
 
-    async def _look(self) -> None:
-        if self._found is not None and self._is_good():
+    async def _refresh_dates(self) -> None:
+        if self._found is not None and self._has_good_login():
             found = await self._dates_of([self._found])
             self._dates = self._dates | found if found else {}
             return
@@ -242,7 +242,7 @@ class Keychain:
             self._dates = await self._all_dates()
         self._ended = self._ends
 
-    def _is_good(self) -> bool:
+    def _has_good_login(self) -> bool:
         """Say whether an item is known that held a login which has not ended."""
         ends = self._ends
         is_known = self._found is not None and self._found in self._dates

@@ -118,13 +118,13 @@ class Keyring:
 
         None where nothing is. How it authorizes, the settings know.
         """
-        text = await self.text(name)
+        text = await self.read_text(name)
         credential = None if text is None else parse_token(text.reveal())
         if text is not None and credential is None:
             raise CredentialError.of(Cause.DAMAGED, Source.KEYRING)
         return credential
 
-    async def text(self, name: str) -> Secret | None:
+    async def read_text(self, name: str) -> Secret | None:
         """Read an entry that is no account's, be it several lines; None where there is none."""
         text = await self._ask(lambda backend: backend.get_password(SERVICE, name))
         return None if text is None else Secret(text)

@@ -257,18 +257,18 @@ class Owners:
 
     # Whose a token is
 
-    async def of_login(self, login: Login, source: LoginSource) -> Profile:
+    async def identify_login(self, login: Login, source: LoginSource) -> Profile:
         """Find out whose login it is. Raises ApiError, or CredentialError where that is not possible."""
         if self.asks and login.is_setup_token:
             raise CredentialError.of(Cause.NO_SCOPE, reason=Reason.SCOPE)
         if self.asks:
-            return await self.of_token(login.credential.secret)
+            return await self.identify_token(login.credential.secret)
         facts = await source.facts.read() if source.facts is not None else None
         if facts is None or facts.profile is None:
             raise CredentialError.of(Cause.NOT_ASKED, Source.CLAUDE_JSON)
         return facts.profile
 
-    async def of_token(self, secret: Secret) -> Profile:
+    async def identify_token(self, secret: Secret) -> Profile:
         """Find out whose token it is. Raises ApiError, or CredentialError where the API may not be asked."""
         known = self.cache.profile_of(secret)
         if known is not None:
@@ -281,11 +281,11 @@ class Owners:
 
     # The watched accounts
 
-    def all(self) -> list[Account]:
+    def accounts(self) -> list[Account]:
         return [state.account for state in self._store.state.accounts.values()]
 
-    def _oauth(self) -> list[Account]:
-        return [account for account in self.all() if account.auth_method is AuthMethod.OAUTH]
+    def _oauth_accounts(self) -> list[Account]:
+        return [account for account in self.accounts() if account.auth_method is AuthMethod.OAUTH]
 
     def account(self, name: str) -> Account:
         """The account of that name. Raises TrackerError where there is none."""
@@ -306,14 +306,14 @@ class Owners:
 
     def folders(self) -> list[str]:
         """Return every folder in which a login was found, or is by the settings; the default one is left out."""
-        named = {account.config_dir for account in self.all() if account.config_dir}
+        named = {account.config_dir for account in self.accounts() if account.config_dir}
         return sorted(self.cache.folders() | named)
 
     # Which account a login is of
 
     async def owner_of(self, secret: Secret) -> str | None:
         """Return the name of the account whose token this is, as far as that is known without asking the API."""
-        oauth = self._oauth()
+        oauth = self._oauth_accounts()
         known = self.cache.owner_of(secret, (account.name for account in oauth))
         if known is not None:
             return known
@@ -325,7 +325,7 @@ class Owners:
                         return account.name
         return None
 
-    def learn(self, name: str, profile: Profile, login: Login | None = None) -> None:
+    def learn_profile(self, name: str, profile: Profile, login: Login | None = None) -> None:
         """Remember whose account it is, and its plan, as far as either the API or Claude Code says it."""
         facts = self.cache[name].with_profile(profile)
         plan = facts.plan or (login.plan if login else None)
@@ -340,7 +340,7 @@ class Owners:
         if source.facts is not None:
             with suppress(CredentialError):
                 noted = (await source.facts.read()).identity
-        oauth = self._oauth()
+        oauth = self._oauth_accounts()
         organizations = Counter(map(self.organization, oauth))
 
         def may_be(account: Account) -> bool:
@@ -360,7 +360,7 @@ class Owners:
         """Return the account that this profile, of the login in this folder, is of: the one of its identity; else one
         that was never identified, by its name, by its folder in the settings, or by asking whose its own token is.
         """
-        accounts = self._oauth()
+        accounts = self._oauth_accounts()
         for account in accounts:
             if self.cache[account.name].identity == profile.identity:
                 return account
@@ -383,14 +383,14 @@ class Owners:
             if kept is not None:
                 kept = replace(kept, expires_at=self.cache[account.name].expiry_of(kept))
             if kept is not None and not kept.is_dead(self._clock.now()):
-                return (await self.of_token(kept.secret)).identity == profile.identity
+                return (await self.identify_token(kept.secret)).identity == profile.identity
         return False
 
     def _is_told_from(self, account: Account, profile: Profile) -> bool:
         """Say whether the account has no known organization, while another one of the e-mail has the profile's."""
         if account.org_id:
             return False
-        others = (a for a in self.all() if a.org_id == profile.identity.org_uuid)
+        others = (a for a in self.accounts() if a.org_id == profile.identity.org_uuid)
         return any(is_of_email(other, profile.email) for other in others)
 
     def new_account(self, profile: Profile) -> Account:

@@ -207,7 +207,7 @@ class Resolver:
         if now < self._verify_at.get(key, now):
             return unproven
         try:
-            profile = await self._owners.of_token(credential.secret)
+            profile = await self._owners.identify_token(credential.secret)
         except ApiError as error:
             if error.reason in LOGIN_REASONS:
                 return credential  # the poll is answered the same, and says what helps

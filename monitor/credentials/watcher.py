@@ -191,14 +191,14 @@ class LoginWatcher:
                 return
             place.stamp = stamp
             try:
-                await self._deal_with(place)
+                await self._read_place(place)
             except (ApiError, CredentialError) as error:
                 place.not_before = self._retry_time(place.failures, error)
                 place.failures += 1
             else:
                 place.done_for, place.failures, place.not_before = seen, 0, None
 
-    async def _deal_with(self, place: Place) -> None:
+    async def _read_place(self, place: Place) -> None:
         """Read the place, and note whose login it has. Raises ApiError or CredentialError to have that tried again."""
         source, stamp = place.source, place.stamp
         login: Login | None = None
@@ -232,11 +232,11 @@ class LoginWatcher:
             await self._resolver.settle(self.registry.keep_expired(source, login))
             return None
         if name is None:
-            profile = await self._owners.of_login(login, source)
+            profile = await self._owners.identify_login(login, source)
             account = await self._owners.account_of(profile, source.folder)
             if account is not None:
                 name = account.name
-                self._owners.learn(name, profile)
+                self._owners.learn_profile(name, profile)
                 self._resolver.announce(name)
         await self._resolver.settle(self.registry.assign(source, login, name))
         return name

@@ -207,7 +207,7 @@ class Mute:
         """Return the end of the mute that holds now, else None. While the row cannot be read, the last one holds."""
         with suppress(StorageError):  # which the recorder reports
             self._until = await self._database.read(muted_until, within=MUTE_SECS)
-        return holding_mute(self._until, now)
+        return current_mute(self._until, now)
 
     async def set(self, until: datetime | None) -> None:
         """Mute until then; None ends it. Raises StorageError."""
@@ -221,7 +221,7 @@ class Mute:
         return until
 
 
-def holding_mute(until: datetime | None, now: datetime) -> datetime | None:
+def current_mute(until: datetime | None, now: datetime) -> datetime | None:
     """Return the end of the mute if it holds now, else None."""
     return until if until is not None and now < until else None
 

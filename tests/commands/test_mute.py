@@ -9,7 +9,7 @@ import pytest
 
 from monitor.cli import main
 from monitor.storage import cache
-from monitor.storage.cache import Mute, holding_mute, mute_words
+from monitor.storage.cache import Mute, current_mute, mute_words
 from monitor.storage.db import StorageError, read_only
 from tests.builders import NOW, after, before
 from tests.fakes import inline_database
@@ -87,7 +87,7 @@ async def test_a_mute_is_over_once_its_instant_has_come(
     tmp_path: Path, until: datetime | None, holds: datetime | None
 ) -> None:
     await mute_in(tmp_path).set(until)
-    assert await mute_in(tmp_path).muted_until(NOW) == holds == holding_mute(until, NOW)
+    assert await mute_in(tmp_path).muted_until(NOW) == holds == current_mute(until, NOW)
 
 
 def mute_in(folder: Path) -> Mute:

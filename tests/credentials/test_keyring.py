@@ -74,8 +74,8 @@ async def test_an_entry_that_is_no_token_is_read_as_it_is() -> None:
     urls = "ntfy://host/topic\nmailto://me:key@example.com\n"
     backend.set_password(SERVICE, "apprise", urls)
     keyring = Keyring(lambda: backend)
-    assert await keyring.text("apprise") == Secret(urls)
-    assert await keyring.text("nothing") is None
+    assert await keyring.read_text("apprise") == Secret(urls)
+    assert await keyring.read_text("nothing") is None
 
 
 async def test_an_entry_is_the_plain_token_under_the_accounts_name() -> None:

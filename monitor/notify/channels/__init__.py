@@ -78,7 +78,7 @@ def _secret(keyring: Keyring, entry: str) -> ReadSecret:
 
     async def read() -> Secret:
         try:
-            secret = await keyring.text(entry)
+            secret = await keyring.read_text(entry)
         except CredentialError as error:
             raise ChannelError(ChannelReason.UNAVAILABLE, str(error)) from None
         if secret is None:

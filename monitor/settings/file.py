@@ -287,7 +287,7 @@ def _without_account(text: str, index: int) -> str:
     before, after = text[: _line_start(text, place.start)], text[_line_end(text, place.end) :]
     # Comments that a blank line stands above are about what follows them.
     before = re.sub(r"(?<=\n)([ \t]*\r?\n)(?:[ \t]*#[^\n]*\n)+\Z", r"\1", before)
-    if not before or _ends_blank(before):
+    if not before or _ends_with_blank_line(before):
         after = re.sub(r"\A(?:[ \t]*\r?\n)+", "", after)
     return before + after
 
@@ -300,7 +300,7 @@ def _with_block(text: str, at: int, block: Mapping[str, Any]) -> str:
     before, after = text[:at], text[at:]
     if before and not before.endswith("\n"):
         before += newline
-    above = newline if before.strip() and not _ends_blank(before) else ""
+    above = newline if before.strip() and not _ends_with_blank_line(before) else ""
     below = newline if re.match(r"[ \t]*[^\s]", after) else ""
     return before + above + tomlkit.dumps(block).replace("\n", newline) + below + after
 
@@ -314,7 +314,7 @@ def _to_toml(values: Mapping[str, Value | None]) -> dict[str, Any]:
     }
 
 
-def _ends_blank(text: str) -> bool:
+def _ends_with_blank_line(text: str) -> bool:
     return bool(re.search(r"\n[ \t]*\r?\n\Z", text))
 
 

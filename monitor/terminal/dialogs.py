@@ -65,9 +65,9 @@ class Field:
     label: str
     before: str = field(default="", repr=False)
     after: str = field(default="", repr=False)
-    masked: bool = False
+    is_masked: bool = False
     hint: str = ""
-    optional: bool = False
+    is_optional: bool = False
     name: str = ""
 
     @property
@@ -76,7 +76,7 @@ class Field:
 
     def view(self, room: int) -> Line:
         """Draw the text around the cursor in `room` cells, with the cursor."""
-        visible = "".join(_MASK if self.masked else visible_char(char) for char in self.text)
+        visible = "".join(_MASK if self.is_masked else visible_char(char) for char in self.text)
         at = start = len(self.before)
         used = 0
         while start and (used := used + char_width(visible[start - 1])) < room:
@@ -123,7 +123,7 @@ class Form:
     editing: Account | None = None
     focus: int = 0
     error: str = ""
-    saving: bool = False
+    is_saving: bool = False
 
     @property
     def focused(self) -> Field:
@@ -147,7 +147,7 @@ class Filter:
 def add_form() -> Form:
     """Make the form of a new account with a session key."""
     name = Field("Name", name="name")
-    key = Field("Session key", masked=True, hint=_KEY_HINT, name="key")
+    key = Field("Session key", is_masked=True, hint=_KEY_HINT, name="key")
     return Form("Add an account", (name, key, Field("Org ID", hint=_ORG_HINT, name="org_id")))
 
 
@@ -160,9 +160,9 @@ def edit_form(account: Account, rules: RuleBook) -> Form:
         fields += [
             Field(
                 "Session key",
-                masked=True,
+                is_masked=True,
                 hint="empty: the key stays as it is",
-                optional=True,
+                is_optional=True,
                 name="key",
             ),
             Field("Org ID", account.org_id, name="org_id"),
@@ -176,7 +176,7 @@ def edit_form(account: Account, rules: RuleBook) -> Form:
         ("silent", silent, "no rule; such as reset, pace"),
         ("reserve", reserve, "percent of the week that `next` leaves"),
     ):
-        fields.append(Field(name.capitalize(), text, hint=hint, optional=True, name=name))
+        fields.append(Field(name.capitalize(), text, hint=hint, is_optional=True, name=name))
     return Form("Edit the account", tuple(fields), account)
 
 
@@ -200,9 +200,9 @@ def submit(form: Form, names: Iterable[str]) -> tuple[Form, AddAccount | EditAcc
     if is_new and name in set(names):
         return replace(form, focus=0, error="An account with this name already exists"), None
     for place, entry in enumerate(form.fields):
-        if not entry.text.strip() and not entry.optional:
+        if not entry.text.strip() and not entry.is_optional:
             return replace(form, focus=place, error=f"{entry.label} is still missing"), None
-    saved, account = replace(form, error="", saving=True), form.editing
+    saved, account = replace(form, error="", is_saving=True), form.editing
     if account is None:
         return saved, AddAccount(name, Secret(key or ""), org_id or "")
     parsed = "thresholds"
@@ -261,7 +261,7 @@ def _remark(form: Form, room: int) -> list[Line]:
     """Say what is wrong, or that the form is being saved."""
     if form.error:
         return [text_line(part, Style.PROBLEM) for part in wrap(clean(form.error), room)]
-    return [text_line("Saving…", Style.NOTICE)] if form.saving else []
+    return [text_line("Saving…", Style.NOTICE)] if form.is_saving else []
 
 
 def _alone(dialog: Form | Confirmation, size: Size) -> list[Line]:

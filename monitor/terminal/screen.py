@@ -238,9 +238,9 @@ class Screen:
         A form that is saved is closed; one that could not be saved keeps all that was typed.
         """
         screen, form = replace(self, busy=""), self.dialog
-        if isinstance(form, Form) and form.saving:
+        if isinstance(form, Form) and form.is_saving:
             if is_error:
-                return replace(screen, dialog=replace(form, saving=False, error=answer))
+                return replace(screen, dialog=replace(form, is_saving=False, error=answer))
             screen = replace(screen, dialog=None)
         return screen.show(answer, now, is_error=is_error)
 
@@ -318,7 +318,7 @@ def press(screen: Screen, key: Key, state: State, now: datetime) -> Pressed:
 def _press_in_form(screen: Screen, form: Form, key: Key, state: State) -> Pressed:
     if key.name == "esc":
         return replace(screen, dialog=None), None
-    if form.saving:
+    if form.is_saving:
         return screen, None
     if key.name != "enter":
         return replace(screen, dialog=type_into(form, key)), None

@@ -195,7 +195,6 @@ class Fleet:
     """All accounts at one moment. `worst` is the fullest window of any, with its account's name."""
 
     choice: Choice
-    free: int
     full: int
     in_need: int
     week_left: float | None
@@ -220,7 +219,6 @@ def fleet(state: State, now: datetime) -> tuple[Fleet, datetime]:
     ]
     found = Fleet(
         choice,
-        free=choice.free,
         full=sum(candidate.is_full for candidate in choice.ranking),
         in_need=sum(account.login_required for account in state.accounts.values()),
         week_left=sum(weeks) / len(weeks) if weeks else None,
@@ -235,7 +233,7 @@ def fleet_line(state: State, found: Fleet, now: datetime, room: int, spare: int 
     How many are free later is only said where that leaves `spare` cells.
     """
     names = short_names(state)
-    parts = [Span(f"{found.free} of {len(state.accounts)} free", Style.GOOD)]
+    parts = [Span(f"{found.choice.free} of {len(state.accounts)} free", Style.GOOD)]
     if found.full:
         parts.append(Span(f"{found.full} full", Style.PROBLEM))
     if found.in_need:

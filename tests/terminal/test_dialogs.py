@@ -86,7 +86,7 @@ def test_a_long_text_is_shown_around_the_cursor() -> None:
 
 
 def test_a_masked_text_is_neither_shown_nor_in_the_repr() -> None:
-    field = edit(Field("Session key", masked=True), Key("paste", "sk-ant-sid01"))
+    field = edit(Field("Session key", is_masked=True), Key("paste", "sk-ant-sid01"))
     assert view(field, 40) == ("•" * 12, 12)
     assert "sk-ant" not in repr(field)
 
@@ -116,7 +116,7 @@ def test_a_filled_form_is_a_command_with_the_key_as_a_secret() -> None:
     form = filled_in(add_form(), " new@web.com ", TAB, "sk-ant-sid01\n", TAB, "org-9")
     form, command = submit(form, [])
     assert command == AddAccount("new@web.com", Secret("sk-ant-sid01"), "org-9")
-    assert form.saving
+    assert form.is_saving
     assert "sk-ant" not in repr(form) + repr(command)
 
 

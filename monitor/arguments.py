@@ -132,7 +132,7 @@ def parser(wanted: str | None = None) -> ArgumentParser:
         "of guard and run also 4 no room, 5 unknown\nexample: monitor tui --demo",
     )
     top.add_argument("-V", "--version", action="version", version=f"monitor {__version__}")
-    top.set_defaults(command=None, parser=top)
+    top.set_defaults(command=None, parser=top, demo=False)
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     known = () if wanted in ("-V", "--version") else _commands()
     for name, words, fill, reads_settings in [one for one in known if one[0] == wanted] or known:

@@ -62,9 +62,9 @@ def _run(words: list[str]) -> int:
             return 0
         arguments = _parse(["tui"])
     if arguments.command in ASKS_LEADER:
-        from monitor.fast_path import answer
+        from monitor.fast_path import run_by_leader
 
-        code = answer(arguments)
+        code = run_by_leader(arguments)
         if code is not None:
             return code
     return _call_command(arguments)
@@ -81,7 +81,7 @@ def _parse(words: list[str]) -> Namespace:
 def _call_command(arguments: Namespace) -> int:
     from importlib import import_module
 
-    if arguments.reads_settings and arguments.config and not vars(arguments).get("demo"):
+    if arguments.reads_settings and arguments.config and not arguments.demo:
         from monitor.paths import refuse_missing
 
         refuse_missing(os.environ, arguments.config)

@@ -39,22 +39,18 @@ _silent: set[str] = set()
 """The sockets whose leader did not answer in time, so that this process does not wait for it twice."""
 
 
-def answer(arguments: Namespace) -> int | None:
-    """Have the running monitor answer, and return the exit code; None where none answers. Raises TrackerError."""
+def run_by_leader(arguments: Namespace) -> int | None:
+    """Run a light command by the running monitor, and return the exit code. Raises TrackerError.
+
+    None where none answers or a stream has ended, and where a file is to be written: the command's module goes on.
+    """
     if arguments.command == "ingest":
         return ingest(arguments)
-    if vars(arguments).get("demo"):
+    options = vars(arguments)
+    if options.get("textfile"):
         return None
-    if arguments.command == "status" and arguments.textfile:
-        return None
-    if arguments.command == "status" and arguments.watch:
-        try:
-            stream_lines(arguments)
-        except Exception as error:  # the full command goes on, and finds out what is wrong
-            if getattr(error, "exit_code", 0) != 1:
-                raise
-            if _is_silence(error):
-                _silent.add(socket_of(arguments))
+    if options.get("watch") and not arguments.demo:
+        stream_lines(arguments)
         return None
     reply = leader_reply(arguments)
     return None if reply is None else write(*reply)
@@ -63,7 +59,7 @@ def answer(arguments: Namespace) -> int | None:
 def leader_reply(arguments: Namespace) -> tuple[int, str] | None:
     """Return the running monitor's exit code and text; None where none runs or it is silent. Raises TrackerError."""
     path = socket_of(arguments)
-    if path in _silent or vars(arguments).get("demo"):
+    if path in _silent or arguments.demo:
         return None
     try:
         reply = _ask(arguments, request_of(arguments), LIMIT_SECS)
@@ -119,11 +115,22 @@ def request_of(arguments: Namespace) -> dict[str, object]:
     return {**fields, "type": kind, "columns": _columns()}
 
 
-def stream_lines(arguments: Namespace) -> None:
-    """Print the running monitor's stream of lines until it ends. Raises TrackerError."""
-    request = request_of(arguments)
-    for line in stream(socket_of(arguments), request, first_secs=FIRST_SECS) or ():
-        show(line.decode(errors="replace") + "\n")
+def stream_lines(arguments: Namespace) -> str | None:
+    """Print the running monitor's stream of lines until it ends, and return what it has failed by, if by anything.
+
+    Raises SettingsError where the command itself is wrong.
+    """
+    path = socket_of(arguments)
+    try:
+        for line in stream(path, request_of(arguments), first_secs=FIRST_SECS) or ():
+            show(line.decode(errors="replace") + "\n")
+    except Exception as error:
+        if getattr(error, "exit_code", 0) != 1:
+            raise
+        if _is_silence(error):
+            _silent.add(path)
+        return str(error)
+    return None
 
 
 def ingest(arguments: Namespace) -> int:

@@ -137,12 +137,8 @@ def _watch(arguments: Namespace) -> int:
     if fast_path.is_silent(arguments):
         write(sys.stdout, _saved_lines(arguments))  # rather than wait for it once more
     while True:
-        try:
-            fast_path.stream_lines(arguments)
-        except TrackerError as error:
-            if error.exit_code != 1:  # it is this command that is wrong
-                raise
-            write(sys.stderr, f"monitor: {error}\n")
+        if problem := fast_path.stream_lines(arguments):
+            write(sys.stderr, f"monitor: {problem}\n")
         write(sys.stdout, _saved_lines(arguments))
         time.sleep(WATCH_SECS)
 
@@ -225,7 +221,7 @@ def now() -> datetime:
 def answer_locally(arguments: Namespace) -> tuple[int, str]:
     """Answer by what was saved, if that is enough, else by what one poll brings. Raises TrackerError."""
     query = query_of(arguments)
-    if vars(arguments).get("demo"):
+    if arguments.demo:
         return _poll_and_answer(arguments, query)
     at, found = now(), load_saved(arguments)
     state = found.state_for(current=isinstance(query, Status) and query.account == CURRENT)
@@ -307,8 +303,7 @@ def _poll_and_answer(arguments: Namespace, query: StateQuery) -> Reply:
     logs.configure("ERROR")
 
     async def work() -> Reply:
-        is_demo = vars(arguments).get("demo")
-        async with build_demo() if is_demo else build(settings_of(arguments)) as app:
+        async with build_demo() if arguments.demo else build(settings_of(arguments)) as app:
             async with asyncio.TaskGroup() as group:
                 polls = group.create_task(_poll(app))
                 if isinstance(query, Status) and query.form == "table" and can_move_cursor():

@@ -130,7 +130,7 @@ class Channels:
         try:
             is_there = await self.keyring.read(entry) is not None
         except CredentialError as error:
-            # Apprise's URLs are several lines: that an entry is no token says only that it is there.
+            # Apprise's URLs are several lines, and no token: this error says that the entry is there.
             is_there = error.cause is Cause.DAMAGED
         if is_there:
             return CHANNEL.ok(f"{name}: its keyring entry is there")

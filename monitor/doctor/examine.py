@@ -199,7 +199,7 @@ class _Examination:
         self, found: Sequence[logins.ReadLogin], keyring: Failure | None
     ) -> list[Check]:
         world, settings = self._world, self._settings
-        account_cache = AccountCache(self._facts)  # one of its own: what is found out changes it
+        account_cache = AccountCache(self._facts)  # a copy, since the inspection changes it
         stores = SecretStores(
             ReadOnly(self._keyring, keyring),
             CredentialsDirectory(world.environ),

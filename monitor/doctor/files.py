@@ -101,7 +101,7 @@ def folder_check(folder: Path) -> Check:
         return STATE.fail(f"{there} cannot be written", fix)
     if existing != folder:
         return STATE.ok(f"{folder} is not there yet, and can be made")
-    try:  # a full disk is known by writing alone, and by some file systems not before it is really done
+    try:  # only writing shows that a disk is full, and on some file systems only the fsync
         with tempfile.NamedTemporaryFile(dir=folder, prefix=".doctor.", buffering=0) as file:
             file.write(bytes(_PROBE_BYTES))
             os.fsync(file.fileno())

@@ -112,7 +112,7 @@ async def read_login(source: ClaudeCode, *, is_current: bool, limit_secs: float)
     except CredentialError as error:
         return replace(found, failure=error.failure)
     if source.facts is not None:
-        with suppress(CredentialError, TimeoutError):  # without it the login is as good
+        with suppress(CredentialError, TimeoutError):  # the login is valid without it
             async with asyncio.timeout(NOTED_SECS):
                 facts = await source.facts.read()
             found = replace(found, noted=facts.identity, email=facts.email)
@@ -263,7 +263,7 @@ def _may_be(found: ReadLogin, account: Account, known: CachedAccount) -> bool:
         return True
     if known.identity is not None:
         return False
-    # Of the account nothing is known but what the settings say.
+    # Only what the settings say is known of the account.
     if noted is not None and noted.org_uuid and account.org_id:
         return noted.org_uuid == account.org_id
     return noted is None or is_of_email(account, found.email)

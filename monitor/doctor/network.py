@@ -65,7 +65,7 @@ def api_checks(
     way = _judge_answer(host, answer, environ)
     if answer.date is None:
         return [way, CLOCK.skip("no Date was sent")]
-    ahead = asked_at - answer.date  # negative where our clock is behind, and to the second
+    ahead = asked_at - answer.date  # negative where our clock is behind; exact to a second
     if abs(ahead) <= MOST_SKEW:
         return [way, CLOCK.ok("clock OK (within 1 min)")]
     direction = "ahead of" if ahead > timedelta(0) else "behind"

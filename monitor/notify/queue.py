@@ -181,7 +181,7 @@ class Queue:
             self._retry(group, outcome)
 
     def _finish_sent(self, group: list[Delivery], channel: str) -> None:
-        # A process died while it was sending these here.
+        # Those that a process was sending in this queue when it died.
         again = [
             d
             for d in group

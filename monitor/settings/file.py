@@ -81,7 +81,7 @@ class SettingsFile:
                 edited = draft.content()
                 if edited == draft.before:
                     return
-                # Replacing a file asks nobody; one that its owner may not write is not meant to change.
+                # A read-only file could be replaced all the same, but is not meant to change.
                 if self.path.exists() and not self.path.stat().st_mode & stat.S_IWUSR:
                     words = f"is read-only: chmod u+w {shlex.quote(str(self.path))}"
                     raise TrackerError(f"{self.path}: {words}")
@@ -285,7 +285,7 @@ def _without_account(text: str, index: int) -> str:
     """
     place = places_in(text)[("accounts", index)]
     before, after = text[: _line_start(text, place.start)], text[_line_end(text, place.end) :]
-    # Comments that a blank line stands above are about what follows them.
+    # Comments below a blank line are about what follows them.
     before = re.sub(r"(?<=\n)([ \t]*\r?\n)(?:[ \t]*#[^\n]*\n)+\Z", r"\1", before)
     if not before or _ends_with_blank_line(before):
         after = re.sub(r"\A(?:[ \t]*\r?\n)+", "", after)

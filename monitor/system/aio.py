@@ -134,7 +134,7 @@ class DaemonThreads:
             async with asyncio.timeout(self._limit_secs):
                 return await call.future
         finally:
-            if call.future.cancelled():  # by the limit, or by a caller whose patience is shorter
+            if call.future.cancelled():  # by our limit, or a shorter one of the caller
                 self._stuck.append(lambda: call.is_running)
 
 

@@ -31,7 +31,7 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
-        import asyncio  # not for those who only ask what time it is: it takes longer than their answer
+        import asyncio  # late: a command that only needs the time would wait for this import
 
         await asyncio.sleep(seconds)
 

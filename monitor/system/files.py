@@ -104,7 +104,7 @@ def _open_for_lock(target: Path) -> int:
     with contextlib.suppress(OSError):
         folder = os.open(target.parent, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            _try_lock(folder)  # or not yet: it can be
+            _try_lock(folder)  # whether it is free now or not, it can be locked
         except OSError:
             os.close(folder)
             raise

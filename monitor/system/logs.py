@@ -126,7 +126,7 @@ class RepeatLimit(logging.Filter):
             since, count = now, 0
         self._seen[key] = since, count + 1
         if len(self._seen) > _MOST_MESSAGES:
-            self._seen.clear()  # to look for the old ones each time would cost more than a line
+            self._seen.clear()  # looking for old ones each time would cost more than the line itself
         return count < MOST_REPEATS
 
 

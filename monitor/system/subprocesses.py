@@ -49,7 +49,7 @@ async def capture_stderr(
     Such a program need not read its input. Raises as `capture_stdout`, but not for too much output.
     """
     with _Pipe(MAX_BYTES) as pipe:
-        # A program of the user's may go on in the background: our pipe would end it once it says a word there.
+        # The user's program may go on in the background, where writing to our closed pipe would end it.
         stderr = pipe.writing if stdin is None else DEVNULL
         code = await _run(argv, limit_secs, pipe, given=stdin, env=environ, stderr=stderr)
     return code, pipe.content
@@ -137,7 +137,7 @@ async def _run(
         pipe.listen(partial(_end_group, process) if end_if_full else None)
         async with asyncio.timeout(limit_secs):
             if process.stdin is not None and given is not None:
-                with contextlib.suppress(ConnectionError):  # it has ended, or does not care
+                with contextlib.suppress(ConnectionError):  # it has ended, or does not read
                     process.stdin.write(given)
                     await process.stdin.drain()
                 process.stdin.close()
@@ -145,7 +145,7 @@ async def _run(
         pipe.drain()
     except BaseException:
         if process.stdin is not None and process.stdin.transport.get_write_buffer_size():
-            # Else who has escaped from the group, and does not read, keeps the rest of the input waiting.
+            # Else a process that left the group, and does not read, keeps the rest of the input waiting.
             process.stdin.transport.abort()
         elif process.stdin is not None:
             process.stdin.close()

@@ -11,7 +11,7 @@ def split_url(text: str) -> SplitResult | None:
         return None
     try:
         parts = urlsplit(text)
-        _ = parts.port  # looked at only now by the library, which raises if it is none
+        _ = parts.port  # the library parses it only here, and raises if it is none
     except ValueError:
         return None
     return parts

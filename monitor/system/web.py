@@ -62,7 +62,7 @@ async def session_of(user_agent: str, timeout_secs: float | None = None) -> aioh
         timeout=aiohttp.ClientTimeout(total=timeout_secs),
         headers={"User-Agent": user_agent},
     )
-    # A GET whose connection is lost would be sent once more, uncounted; there is no public way to say no.
+    # aiohttp would send a GET again whose connection is lost, uncounted; no public option prevents that.
     session._retry_connection = False
     return session
 
@@ -201,7 +201,7 @@ def trust_problem(environ: Mapping[str, str] = os.environ) -> str:
 def _unusable(path: str) -> str:
     try:
         ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(cadata=_certificates(path))
-    except (OSError, ValueError) as error:  # of ssl, too
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
         is_there = isinstance(error, ssl.SSLError | ValueError)
         return "names a file without certificates" if is_there else "names no file to be read"
     return ""

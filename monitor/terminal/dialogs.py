@@ -230,7 +230,7 @@ def with_dialog(base: Sequence[Line], dialog: Form | Confirmation, size: Size) -
     least = max(_LEAST_BOX.height, rows + _AROUND_FIELDS)
     if size.width < _LEAST_BOX.width or size.height < least:
         return _alone(dialog, size)
-    # The whole width, where the table beside the box would be no more than scraps of words.
+    # The whole width, where only scraps of the table would be seen beside the box.
     cells = _BOX_CELLS if size.width - _BOX_CELLS >= _LEAST_BESIDE else size.width
     if isinstance(dialog, Form):
         top = box(dialog.title, _form(dialog, cells - 2, size.height - 3), cells)

@@ -230,7 +230,7 @@ def _below(view: _View) -> list[Line]:
     message, size, screen = view.long_message, view.size, view.screen
     footer: list[Line] = []
     if size.height >= min(max(len(view.state.accounts) + 4, 8), 20):
-        # It costs no account its row, or there are rows enough.
+        # The footer hides no account's row, or there are enough rows.
         sums: Line = ()
         source = clean(view.footer.text)
         if len(view.state.accounts) > 1:

@@ -112,7 +112,7 @@ class Painter:
         ground: Theme = Theme.DARK,
     ) -> None:
         self.term = term
-        # The console of the kernel and old terminals would show a title's text in their midst.
+        # The console of the kernel and old terminals would print the title's text on the screen.
         self._has_title = str(term.kind).startswith(_WITH_TITLE)
         keeps_it = _KEEP_TITLE[:4] in term.enter_fullscreen or not self._has_title
         keep, give_back = ("", "") if keeps_it else (_KEEP_TITLE, _GIVE_TITLE_BACK)
@@ -122,13 +122,13 @@ class Painter:
             f"{term.enter_fullscreen}{keep}{term.hide_cursor}{term.disable_line_wrap}{mouse_on}"
             f"{ask}{_PASTE_ON}"
         )
-        # Without a screen of its own the table stays: the prompt then has the last line to itself.
+        # Without an alternate screen the table stays visible: the prompt gets the last line.
         below = "" if term.exit_fullscreen else f"{term.move_xy(0, 998)}{term.clear_eol}\r\n"
         self.leave = (
             f"{_PASTE_OFF}{mouse_off}{term.normal}{term.enable_line_wrap}"
             f"{term.normal_cursor}{term.exit_fullscreen}{below}{give_back}"
         )
-        # Of terminals that move their cursor as ECMA-48 says, shorter moves are known than to an absolute place.
+        # Terminals that follow ECMA-48 know shorter moves than to an absolute place.
         self.moves_by_ecma = term.move_xy(0, 0) == "\x1b[1;1H"
         self._is_coloured = coloured and term.number_of_colors > 0
         self._has_backs = self._is_coloured and term.number_of_colors > 16
@@ -256,7 +256,7 @@ class _Pen:
         self._set_look(look)
         self._parts.append(text)
         end = column + width(text)
-        # Behind the last column there is no place: the cursor stays on it.
+        # There is no column behind the last one: the cursor stays on it.
         self._at = (row, end) if end < self._cells else None
 
     def _move(self, row: int, column: int) -> str:
@@ -267,7 +267,7 @@ class _Pen:
                 return "\b" * -right + "\x1bD"
             if down == 0 and right > 0:
                 return f"\x1b[{right}C"
-        if self._painter.moves_by_ecma:  # as blessed says it, in a hundredth of the time
+        if self._painter.moves_by_ecma:  # what blessed returns, in a hundredth of the time
             return f"\x1b[{row + 1};{column + 1}H"
         return str(self._painter.term.move_xy(column, row))
 

@@ -100,7 +100,7 @@ def status_words(state: State, account: AccountState, now: datetime) -> StatusWo
         phrases = failure_phrases(account, account.down, now)
         last = account.last_success_at
         if last is not None and now - last >= format.WORTH_TELLING:
-            # Numbers that stay while polls fail have an age in the fewest words too: else they look current.
+            # While polls fail, even the shortest words have the age of the numbers: else they look current.
             *fuller, fewest = phrases
             aged = [each for p in fuller for each in (f"{p}, {age} old", f"{p}, {age}")]
             phrases = (*aged, f"{fewest}, {age} old")

@@ -137,7 +137,7 @@ class Osascript(Channel):
     async def send(self, message: Message, _: Sequence[Alert]) -> None:
         """Raises ChannelError. The text travels as arguments and is never a part of the script."""
         script = [part for line in _SCRIPT for part in ("-e", line)]
-        # The first argument is ours, so that a title which begins with a dash is not read as an option.
+        # Our own argument comes first, so that a title that begins with a dash is not read as an option.
         arguments = (APP_NAME, message.title, message.body)
         await run_program("osascript", *script, *arguments, limit=self.limit_secs)
 

@@ -36,7 +36,7 @@ from monitor.system.clock import Clock
 T = TypeVar("T")
 
 FILE_SECS: Final = 30.0
-"""How long the settings file may take: it may be locked, or on a disk that is silent."""
+"""So long the settings file may take: it may be locked, or on a disk that is silent."""
 
 
 class Listing(Protocol):

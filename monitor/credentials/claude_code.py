@@ -51,7 +51,7 @@ MAX_NESTS: Final = 30
 """So many folders are looked through besides the home folder."""
 
 _NESTED: Final = ("", "accounts", "instances", "profiles")
-"""Where programs that keep several logins put them: `~/.ccs/instances/work`, `~/.claude-accounts/work`."""
+"""Programs that keep several logins put them there: `~/.ccs/instances/work`, `~/.claude-accounts/work`."""
 
 _SIGNS: Final = (".credentials.json", ".claude.json")
 

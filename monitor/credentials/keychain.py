@@ -33,7 +33,7 @@ SERVICE: Final = "Claude Code-credentials"
 QUIET_SECS: Final = 60.0
 
 ALL_SECS: Final = 60.0
-"""How often all items that there may be are looked for, while those that there are hold no good login."""
+"""So often all items that may exist are looked for, while none of the known ones has a good login."""
 
 _ABSENT: Final = 44
 _CAUSES: Final = {
@@ -46,7 +46,7 @@ _CAUSES: Final = {
 """By exit code, which is the last byte of macOS's own error number."""
 
 _PASSED_OVER: Final = (Cause.ABSENT, Cause.MCP_ONLY, Cause.DAMAGED, Cause.TOO_LARGE)
-"""Where an item fails in one of these ways, another may have the login."""
+"""After one of these failures of an item, another may have the login."""
 
 _CONTROLS: Final = "".join(map(chr, range(32)))
 

@@ -20,7 +20,7 @@ from monitor.system.clock import Clock
 
 LOOK_EVERY: Final = 10.0
 DISK_SECS: Final = 5.0
-"""How long the disks may take to say which files have changed."""
+"""So long the disks may take to say which files have changed."""
 
 READ_EVERY: Final = timedelta(seconds=30)
 """The file changes with each prompt, its figures seldom."""

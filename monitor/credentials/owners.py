@@ -1,4 +1,4 @@
-"""Whose a login is: the registry of those that Claude Code holds now, and how their owners are found out.
+"""The owners of logins: the registry of the logins that Claude Code has now, and who finds out whose they are.
 
 The registry is in memory alone, and nothing of it is ever written. Of an account's tokens the freshest wins. One that
 its place has replaced or lost, or that the API has refused, comes after those that are in a place now, whatever its
@@ -39,7 +39,7 @@ PERSONAL: Final = "personal"
 NEVER_LOOKED: Final = object()
 
 DISK_SECS: Final = 2.0
-"""How long a disk may take to say where a folder really is."""
+"""So long a disk may take to say where a folder really is."""
 
 
 @dataclass(slots=True, eq=False)

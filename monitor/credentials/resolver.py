@@ -34,7 +34,7 @@ ASK_AGAIN: Final = timedelta(minutes=5)
 """Between two questions whose a token is that the user has handed over, while nobody answers them."""
 
 RETRY_EVERY: Final = timedelta(seconds=15)
-"""How often a keyring that was locked is asked again, beside the polls that ask it."""
+"""So often a keyring that was locked is asked again, beside the polls that ask it."""
 
 MENDABLE: Final = UNLOCKABLE | KEYRINGLESS
 

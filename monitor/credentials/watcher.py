@@ -30,13 +30,13 @@ from monitor.system.clock import Clock
 
 LOOK_EVERY: Final = 5.0
 FRESHEN_SECS: Final = 8.0
-"""How long a look at Claude Code's places may hold up a poll."""
+"""So long a look at Claude Code's places may hold up a poll."""
 
 FIND_SECS: Final = 60.0
-"""How long the first look at all places may hold up the polls of accounts of which none is known."""
+"""So long the first look at all places may hold up the polls of accounts of which none is known."""
 
 PEEK_SECS: Final = 2.0
-"""How long the disks may take to say which files have changed, before each place is asked on its own."""
+"""So long the disks may take to say which files have changed, before each place is asked on its own."""
 
 AT_ONCE: Final = 8
 """So many places are dealt with at the same time: whose a new token is, the API takes a moment to say."""
@@ -44,7 +44,7 @@ AT_ONCE: Final = 8
 ASK_AGAIN: Final = timedelta(minutes=1)
 ASK_AGAIN_MOST: Final = timedelta(minutes=30)
 RECONNECT: Final = timedelta(seconds=15)
-"""What reached nobody is tried again soon: at a login the network comes some seconds after us."""
+"""A request that reached nobody is sent again soon: at a login the network comes some seconds after the monitor."""
 
 HALF_WRITTEN: Final = timedelta(seconds=1)
 """A file that is being written is whole after this time; a poll waits for it, since its old token may be dead."""

@@ -144,7 +144,7 @@ class DamagedError(Exception):
 
 
 _UNUSABLE: Final = (sqlite3.Error, DamagedError, UnicodeDecodeError)
-"""What is raised of a database; the last where SQLite's own complaint quotes bytes that are no UTF-8."""
+"""The errors of a database; the last one where SQLite's own message quotes bytes that are no UTF-8."""
 
 
 class StateFile:

@@ -74,7 +74,7 @@ class Stage(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How far an alert has come on one channel, or on a queue of several of which the first that works is used."""
+    """The progress of an alert on one channel, or in a queue of several of which the first that works is used."""
 
     stage: Stage
     attempts: int = 0

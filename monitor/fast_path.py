@@ -204,16 +204,16 @@ def read_input(deadline: float) -> dict[str, object]:
 def parse_input(document: bytes) -> dict[str, object]:
     """Return its `rate_limits` and `session_id`; nothing before the session has limits. Raises TrackerError."""
     try:
-        said = json.loads(document.decode("utf-8-sig", errors="replace"))
+        parsed = json.loads(document.decode("utf-8-sig", errors="replace"))
     except (ValueError, RecursionError):
-        said = None
-    if not isinstance(said, dict):
+        parsed = None
+    if not isinstance(parsed, dict):
         raise tracker_error("standard input is not Claude Code's status line input: a JSON object")
-    limits, session = said.get("rate_limits"), said.get("session_id")
+    limits, session = parsed.get("rate_limits"), parsed.get("session_id")
     if not isinstance(limits, dict) or not limits:
         return {}
-    whose = {"session_id": session} if isinstance(session, str) else {}
-    return {"rate_limits": limits, **whose}
+    known = {"session_id": session} if isinstance(session, str) else {}
+    return {"rate_limits": limits, **known}
 
 
 def _hand_over(

@@ -185,8 +185,8 @@ class Supervisor(ABC):
                 timeout=LIMIT_SECS,
             )
         except subprocess.TimeoutExpired:
-            called = " ".join((*self.tool, *words))
-            raise TrackerError(f"`{called}` does not end: try it by hand") from None
+            command = " ".join((*self.tool, *words))
+            raise TrackerError(f"`{command}` does not end: try it by hand") from None
         except OSError as error:
             raise TrackerError(f"{path}: cannot be run: {error.strerror}") from None
 
@@ -194,9 +194,9 @@ class Supervisor(ABC):
         """Run the tool. Raises TrackerError with its own message where it fails."""
         done = self._run(*words)
         if done.returncode:
-            called = " ".join((*self.tool, *words))
+            command = " ".join((*self.tool, *words))
             what = _complaint(done) or f"exit code {done.returncode}"
-            raise TrackerError(f"`{called}` failed: {what}{hint}")
+            raise TrackerError(f"`{command}` failed: {what}{hint}")
 
 
 def _complaint(done: subprocess.CompletedProcess[str]) -> str:

@@ -11,19 +11,18 @@ from collections import ChainMap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import chain
 from typing import Final
 
 from monitor.commands.queries import load_saved, settings_of, with_forecasts
 from monitor.commands.queries import now as now_of_clock
 from monitor.core.errors import SettingsError, TrackerError
 from monitor.core.format import NOTHING, clock, duration, iso, outlook, outlook_words, percent
-from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, Account, AccountState
+from monitor.core.model import FIVE_HOURS, SEVEN_DAYS, AccountState
 from monitor.core.profiles import Sample
 from monitor.core.ranking import find_account, find_account_state
 from monitor.core.sanitize import clean
 from monitor.paths import instance_key
-from monitor.settings import Settings, parse_since, state_db
+from monitor.settings import parse_since, state_db
 from monitor.storage import samples
 from monitor.storage.db import read_only
 from monitor.storage.samples import KEPT, StoredSample
@@ -82,11 +81,15 @@ def history(arguments: Namespace) -> int:
     names = [account.name for account in accounts]
     windows: set[str] = read_only(path, lambda db: samples.windows(db, settings_key, names), set())
     if arguments.csv or arguments.json or arguments.openmetrics:
-        rows = _rows(settings, accounts, arguments.window, since or now - KEPT, now)
-        first = next(rows, None)
-        if first is None and arguments.window:
+        if arguments.window:
             _check_window(arguments.window, windows)
-        rows = chain([first] if first else [], rows)
+        rows = (
+            StoredSample(usage.at, name, one.key, one.utilization, one.resets_at)
+            for name, usage in samples.usages(path, settings_key, since or now - KEPT, now)
+            if name in names
+            for one in usage.windows
+            if arguments.window in (None, one.key)
+        )
         if arguments.csv:
             _write_csv(rows)
         elif arguments.json:
@@ -98,7 +101,7 @@ def history(arguments: Namespace) -> int:
     known = [state.accounts[account.name] for account in accounts if account.name in state.accounts]
     past = _Past({}, arguments.window, since, now, settings.display.ascii)
     keys = [None] if len(known) == 1 else past.sparklines
-    kept: dict[str, ChainMap[str, list[Sample]]] = read_only(
+    stored: dict[str, ChainMap[str, list[Sample]]] = read_only(
         path,
         lambda db: {
             name: ChainMap(
@@ -108,7 +111,7 @@ def history(arguments: Namespace) -> int:
         },
         {},
     )
-    _print(replace(past, kept=kept), known, windows)
+    _print(replace(past, stored=stored), known, windows)
     return 0
 
 
@@ -126,8 +129,8 @@ async def _demo(arguments: Namespace) -> int:
             known = [find_account_state(state, arguments.account)]
         since = parse_since(arguments.since, now) if arguments.since else None
         names, begin = [account.account.name for account in known], since or now - _SPAN
-        kept = {name: await app.persistence.history.read(name, begin, now) for name in names}
-        _print(_Past(kept, arguments.window, since, now), known)
+        stored = {name: await app.persistence.history.read(name, begin, now) for name in names}
+        _print(_Past(stored, arguments.window, since, now), known)
     return 0
 
 
@@ -138,14 +141,14 @@ async def _demo(arguments: Namespace) -> int:
 class _Past:
     """The samples to draw, and how; `ascii` draws them in plain characters."""
 
-    kept: Samples
+    stored: Samples
     window: str | None
     since: datetime | None
     now: datetime
     ascii: bool = False
 
     def samples(self, account: AccountState) -> Mapping[str, Sequence[Sample]]:
-        return self.kept.get(account.account.name, {})
+        return self.stored.get(account.account.name, {})
 
     @property
     def sparklines(self) -> Sequence[str]:
@@ -165,11 +168,11 @@ def _print(past: _Past, accounts: list[AccountState], windows: Iterable[str] = (
     if not accounts:
         raise TrackerError("no accounts yet: run `monitor accounts import --all`")
     if past.window:
-        kept = {key for account in accounts for key in past.samples(account)}
-        kept |= {window.key for account in accounts for window in account.windows(past.now)}
-        known = {*kept, *windows}
+        recent = {key for account in accounts for key in past.samples(account)}
+        recent |= {window.key for account in accounts for window in account.windows(past.now)}
+        known = {*recent, *windows}
         _check_window(past.window, known)
-        if past.window in known - kept:
+        if past.window in known - recent:
             begin = clock(past.begin(past.window), past.now)
             raise TrackerError(
                 f"nothing is known of {past.window} since {begin}: look further back by --since"
@@ -280,17 +283,6 @@ def _overview(past: _Past, accounts: list[AccountState]) -> Iterator[Line]:
 # Samples for other programs
 
 
-def _rows(
-    settings: Settings, accounts: list[Account], window: str | None, since: datetime, now: datetime
-) -> Iterator[StoredSample]:
-    names = {account.name for account in accounts}
-    settings_key = instance_key(os.environ, settings.path)
-    for name, usage in samples.usages(state_db(os.environ), settings_key, since, now):
-        for one in usage.windows if name in names else ():
-            if window in (None, one.key):
-                yield StoredSample(usage.at, name, one.key, one.utilization, one.resets_at)
-
-
 def instant(at: datetime) -> str:
     """Render as ISO 8601 in UTC, with all digits of the second, so that an import finds the same sample."""
     return f"{at.astimezone(UTC).replace(tzinfo=None).isoformat()}Z"
@@ -319,7 +311,7 @@ def _write_json(rows: Iterator[StoredSample], now: datetime) -> None:
     sys.stdout.write("\n]}\n")
 
 
-def _write_openmetrics(rows: list[StoredSample], called: dict[str, str]) -> None:
+def _write_openmetrics(rows: list[StoredSample], titles: dict[str, str]) -> None:
     """Write the two metrics of a window that dashboards need, with the times of their samples."""
     utilization = [(row, row.utilization) for row in rows]
     resets = [(row, row.resets_at.timestamp()) for row in rows if row.resets_at]
@@ -329,7 +321,7 @@ def _write_openmetrics(rows: list[StoredSample], called: dict[str, str]) -> None
     ):
         print(f"# TYPE {metric} gauge")
         for row, value in sorted(found, key=lambda pair: (pair[0].account, pair[0].window)):
-            labels = f'account="{_escape(called[row.account])}",window="{_escape(row.window)}"'
+            labels = f'account="{_escape(titles[row.account])}",window="{_escape(row.window)}"'
             print(f"{metric}{{{labels}}} {value:.15g} {row.at.timestamp():.3f}")
     print("# EOF")
 

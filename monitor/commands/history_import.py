@@ -98,18 +98,18 @@ def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> i
         rows = _from_file(arguments.source or "-", find, problems.note, now)
     _check_unit(rows)
     rows.sort(key=attrgetter("account", "window", "at"))
-    new, others, settings_key = 0, 0, instance_key(os.environ, settings.path)
+    new, conflicting, settings_key = 0, 0, instance_key(os.environ, settings.path)
     with closing(StateFile(state_db(os.environ), busy_secs=BUSY_SECS)) as file:
         for begin in range(0, len(rows), BATCH):
             batch = rows[begin : begin + BATCH]
             added, differing = file.write(partial(insert_many, settings=settings_key, rows=batch))
-            new, others = new + added, others + differing
+            new, conflicting = new + added, conflicting + differing
         if new:
             file.write(lambda database: thin_again(database, settings_key))
             file.write(lambda database: prune(database, settings_key, now))
             source = f"import of {now.isoformat()}"
             file.write(lambda database: put_import(database, settings_key, source))
-    imported = len(rows) - others
+    imported = len(rows) - conflicting
     known = f", {imported - new} of them known before" if imported > new else ""
     print(f"imported {_samples(imported)}{known}")
     for (account, window), series in groupby(rows, attrgetter("account", "window")):
@@ -119,8 +119,8 @@ def import_samples(arguments: Namespace, settings: Settings, now: datetime) -> i
                 f"{account} {window}: {apart}: charts show them, forecasts cannot learn from them"
             )
             write_error(f"monitor: {one_line(words, len(words))}\n")
-    if others:
-        problems.note("history", "other figures are known of the same times, and stay", others)
+    if conflicting:
+        problems.note("history", "other figures are known of the same times, and stay", conflicting)
     problems.end()
     return 0
 
@@ -148,15 +148,15 @@ def _are_far_apart(times: Iterable[datetime]) -> bool:
 def _finder(accounts: Sequence[Account], into: str | None) -> Find:
     """Return the function that finds a sample's account, by its exact name or label, or `into` for all of them."""
     if into is not None:
-        name = find_account(into, accounts).name
-        return lambda _: name
+        only = find_account(into, accounts).name
+        return lambda _: only
     names = {account.label: account.name for account in accounts if account.label}
     names |= {account.name: account.name for account in accounts}
 
-    def find(called: str) -> str:
-        if called not in names:
-            raise TrackerError(f"there is no account {called!r} (import it as one by --account)")
-        return names[called]
+    def find(name: str) -> str:
+        if name not in names:
+            raise TrackerError(f"there is no account {name!r} (import it as one by --account)")
+        return names[name]
 
     return find
 
@@ -263,17 +263,17 @@ async def _from_prometheus(
             await _ask(url.rstrip("/"), host, metric, start, end, step) for metric in METRICS
         ]
         is_there |= any(levels.values())
-        for (called, window), points in levels.items():
-            ends = resets.get((called, window), {})
+        for (label, window), points in levels.items():
+            ends = resets.get((label, window), {})
             for at, used in points.items():
                 reset = ends.get(at, "")
                 values = dict(
-                    zip(StoredSample._fields, (at, called, window, used, reset), strict=True)
+                    zip(StoredSample._fields, (at, label, window, used, reset), strict=True)
                 )
                 try:
                     rows.append(_sample(values, find, now))
                 except (ValueError, TrackerError) as error:
-                    refuse(f"{host}: {called} {window}", str(error))
+                    refuse(f"{host}: {label} {window}", str(error))
     if not is_there:
         raise TrackerError(f"{host} has no {METRICS[0]}: does it scrape this program?")
     return rows
@@ -334,8 +334,8 @@ def _parse_series(result: Iterable[Mapping[str, Any]]) -> Series:
     found: Series = {}
     for one in result:
         metric = one["metric"]
-        called = metric.get("exported_account") or metric.get("account", "")
-        points = found.setdefault((str(called), str(metric.get("window", ""))), {})
+        label = metric.get("exported_account") or metric.get("account", "")
+        points = found.setdefault((str(label), str(metric.get("window", ""))), {})
         for at, value in one["values"]:
             if not math.isnan(float(value)):
                 points[float(at)] = float(value)

@@ -83,19 +83,15 @@ class Form:
         for family, lines in zip(FAMILIES, families, strict=True):
             parts += (head_of(family, openmetrics=openmetrics), lines)
         self.body = b"".join(parts)
-        self._deflated: tuple[bytes, int] | None = None
-
-    @property
-    def is_deflated(self) -> bool:
-        return self._deflated is not None
+        self.deflated: tuple[bytes, int] | None = None
 
     def deflate(self) -> tuple[bytes, int]:
         """Return the compressed bytes, which more may follow, and the checksum. It releases the GIL."""
-        if self._deflated is None:
+        if self.deflated is None:
             compressor = _compressor()
             deflated = compressor.compress(self.body) + compressor.flush(zlib.Z_FULL_FLUSH)
-            self._deflated = deflated, zlib.crc32(self.body)
-        return self._deflated
+            self.deflated = deflated, zlib.crc32(self.body)
+        return self.deflated
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +124,7 @@ class Page:
     @property
     def compresses_quickly(self) -> bool:
         """Return whether little is left to compress, so that it needs no thread."""
-        return (len(self.fresh) if self.form.is_deflated else self.size) <= LONG
+        return (len(self.fresh) if self.form.deflated else self.size) <= LONG
 
     def gzip(self) -> bytes:
         """Make one gzip member. It releases the GIL."""

@@ -62,14 +62,14 @@ MOST_REFUSED: Final = 20
 """The most refused names that are kept, since a client can make up any number of them."""
 
 
-def _is_ours(record: logging.LogRecord) -> bool:
+def _is_worth_logging(record: logging.LogRecord) -> bool:
     """Return False for malformed requests and broken connections, with which any client could fill the log."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, HttpProcessingError | ConnectionError)
 
 
 _log = logging.getLogger(__name__)
-_log.addFilter(_is_ours)
+_log.addFilter(_is_worth_logging)
 
 
 class LoopLag(Collector):

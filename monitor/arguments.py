@@ -3,7 +3,8 @@
 The arguments of `status`, `next`, `guard` and `run` are sent as they are, as fields of the classes of
 `monitor.core.commands`: their `dest` is the field's name, and the field's default stands there.
 
-`reads_settings` is true of a command that fails where `--config` names a file that does not exist.
+A parsed command has a `module`, the file in `monitor/commands` with the function of its name, and `reads_settings`,
+true where it fails if `--config` names a file that does not exist.
 """
 
 import argparse
@@ -135,36 +136,37 @@ def parser(wanted: str | None = None) -> ArgumentParser:
     top.set_defaults(command=None, parser=top, demo=False)
     commands = top.add_subparsers(dest="command", metavar="COMMAND")
     known = () if wanted in ("-V", "--version") else _commands()
-    for name, words, fill, reads_settings in [one for one in known if one[0] == wanted] or known:
+    for name, words, fill, module, reads in [one for one in known if one[0] == wanted] or known:
         command = commands.add_parser(name, help=words, description=words)
         command.epilog = _example(command)
         words = "the settings file (else $MONITOR_CONFIG, else the usual place)"
         _option(command, "--config", "PATH", words, type=path)
-        command.set_defaults(reads_settings=reads_settings, parser=command)
+        command.set_defaults(module=module, reads_settings=reads, parser=command)
         fill(command)
     return top
 
 
-def _commands() -> tuple[tuple[str, str, Fill, bool], ...]:
-    """Return each command's name, its help, the function that adds its arguments, and its `reads_settings`."""
+def _commands() -> tuple[tuple[str, str, Fill, str, bool], ...]:
+    """Return each command's name, help, function that adds its arguments, `module`, and `reads_settings`."""
     # fmt: off
     return (
-        ("tui", "live table (polls, alerts and serves /metrics)", _running, False),
-        ("serve", "the same without a terminal, for a service manager", _serving, True),
-        ("status", "one table, one JSON document or one line for each account", _status, True),
-        ("next", "which account to use now, and why", _next, True),
-        ("run", "run a command as the account to use now; exit 4 if it has no room", _run, True),
-        ("guard", "check a limit in scripts: exit 0 below, 4 at or above it, 5 unknown", _guard, True),
-        ("ingest", "take usage from Claude Code's status line (stdin)", _format, False),
-        ("accounts", "list, import, add, edit, remove or mark accounts", _accounts, True),
-        ("alerts", "list, replay or explain alerts", _alerts, True),
-        ("history", "a chart of the past, its samples for other programs, or import older ones", _history, True),
-        ("mute", "silence alerts for a while", _mute, False),
-        ("reload", "reload settings in the running monitor", _nothing, False),
-        ("notify-test", "send a test notification through every channel", _nothing, True),
-        ("doctor", "diagnose problems and suggest fixes", _doctor, False),
-        ("service", "run in the background (systemd or launchd)", _service, False),
-        ("completion", "print the completion script of a shell", _completion, False),
+        ("tui", "live table (polls, alerts and serves /metrics)", _running, "tui", False),
+        ("serve", "the same without a terminal, for a service manager", _serving, "serve", True),
+        ("status", "one table, one JSON document or one line for each account", _status, "queries", True),
+        ("next", "which account to use now, and why", _next, "queries", True),
+        ("run", "run a command as the account to use now; exit 4 if it has no room", _run, "queries", True),
+        ("guard", "check a limit in scripts: exit 0 below, 4 at or above it, 5 unknown", _guard, "queries", True),
+        ("ingest", "take usage from Claude Code's status line (stdin)", _format, "", False),
+        ("accounts", "list, import, add, edit, remove or mark accounts", _accounts, "accounts", True),
+        ("alerts", "list, replay or explain alerts", _alerts, "alerts", True),
+        ("history", "a chart of the past, its samples for other programs, or import older ones",
+            _history, "history", True),
+        ("mute", "silence alerts for a while", _mute, "orders", False),
+        ("reload", "reload settings in the running monitor", _nothing, "orders", False),
+        ("notify-test", "send a test notification through every channel", _nothing, "orders", True),
+        ("doctor", "diagnose problems and suggest fixes", _doctor, "doctor", False),
+        ("service", "run in the background (systemd or launchd)", _service, "serve", False),
+        ("completion", "print the completion script of a shell", _completion, "completion", False),
     )
     # fmt: on
 

@@ -14,19 +14,6 @@ BUG = 3
 ASKS_LEADER = ("status", "next", "guard", "ingest")
 """The commands that answer at once where a monitor runs."""
 
-SHARED = {
-    "status": "queries",
-    "next": "queries",
-    "guard": "queries",
-    "run": "queries",
-    "mute": "orders",
-    "reload": "orders",
-    "notify_test": "orders",
-    "service": "serve",
-}
-"""The files of commands that have none of their own."""
-
-
 SUMMARY = """\
 monitor: the usage limits of several Claude accounts; on a terminal, it opens the live table
   monitor accounts import --all   add every login found on this machine
@@ -88,9 +75,8 @@ def _call_command(arguments: Namespace) -> int:
     from monitor.paths import find_session_bus
 
     find_session_bus(os.environ)
-    name = arguments.command.replace("-", "_")
-    command = import_module(f"monitor.commands.{SHARED.get(name, name)}")
-    code: int = getattr(command, name)(arguments)
+    module = import_module(f"monitor.commands.{arguments.module}")
+    code: int = getattr(module, arguments.command.replace("-", "_"))(arguments)
     return code
 
 

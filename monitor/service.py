@@ -134,21 +134,21 @@ class Supervisor(ABC):
 
     def _status(self, is_enabled: bool, is_running: bool, detail: str, logs: str) -> str:
         """Return the line of `status`; `detail` is the system's word for the state, `logs` says where the log is."""
-        if not self._is_there() and not is_running:
+        if not self._exists() and not is_running:
             raise TrackerError("the service is not installed: run `monitor service install`")
-        is_installed = "installed" if self._is_there() else "not installed"
+        is_installed = "installed" if self._exists() else "not installed"
         words = f"the service is {is_installed}, {'enabled' if is_enabled else 'not enabled'}"
         if is_running:
             return f"{words}, running"
         advice = f"see {logs}, or run `monitor service install`"
         raise TrackerError(f"{words}, not running ({detail or 'unknown'}); {advice}")
 
-    def _is_there(self) -> bool:
+    def _exists(self) -> bool:
         """Return whether the file exists, if only as a broken link."""
         return os.path.lexists(self._file)
 
     def _check_unedited(self) -> None:
-        if not self._is_there():
+        if not self._exists():
             return
         try:
             found = read_regular(self._file).decode("utf-8", "replace")
@@ -323,7 +323,7 @@ class SystemdUser(Supervisor):
         ]
 
     def uninstall(self) -> list[str]:
-        was_there, complaint = self._is_there(), ""
+        was_there, complaint = self._exists(), ""
         try:
             self._call("show", "--property=Version")
             self._run("disable", "--now", UNIT)
@@ -423,7 +423,7 @@ class LaunchAgent(Supervisor):
         ]
 
     def uninstall(self) -> list[str]:
-        was_there = self._is_there() | self._unload()
+        was_there = self._exists() | self._unload()
         _remove(self._file)
         _remove(self._log)
         return ["the service is removed" if was_there else "there was no service to remove"]

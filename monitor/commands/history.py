@@ -249,11 +249,11 @@ def _ahead(account: AccountState, key: str, now: datetime) -> tuple[datetime, Ex
         return None
     used, level = known.distribution, window.utilization
 
-    def expected(at: datetime) -> tuple[float, float, float]:
+    def band(at: datetime) -> tuple[float, float, float]:
         low, likely, high = (min(level + used.quantile(at, p) / 100, 1.0) for p in (0.9, 0.5, 0.1))
         return low, likely, high
 
-    return used.resets_at, expected
+    return used.resets_at, band
 
 
 def _overview(past: _Past, accounts: list[AccountState]) -> Iterator[Line]:

@@ -123,6 +123,7 @@ def connect(
     cache = dependencies.cache
     stores = SecretStores(
         dependencies.keyring,
+        cache,
         dependencies.given,
         lambda argv: TokenCommand(argv, clock),
         dependencies.storage,

@@ -380,8 +380,6 @@ class Owners:
         """Ask whether the token that is kept for the account is of that profile."""
         with suppress(ApiError, CredentialError):
             kept = (await self._stores.read(account)).credential
-            if kept is not None:
-                kept = replace(kept, expires_at=self.cache[account.name].expiry_of(kept))
             if kept is not None and not kept.is_dead(self._clock.now()):
                 return (await self.identify_token(kept.secret)).identity == profile.identity
         return False

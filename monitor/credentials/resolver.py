@@ -126,8 +126,6 @@ class Resolver:
         if stored.storage is None and tokens:
             stored = replace(stored, storage=Storage.LINKED)
         best = stored.credential
-        if best is not None:
-            best = Credential(best.secret, account.auth_method, self._cache[name].expiry_of(best))
         if stored.storage in (Storage.KEYRING, Storage.LINKED):
             known = [*tokens, *([best] if best is not None else [])]
             best = max(known, key=partial(self.registry.rank, now=now), default=None)

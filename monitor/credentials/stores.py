@@ -21,6 +21,7 @@ from monitor.core.errors import (
     TrackerError,
 )
 from monitor.core.model import Account, AuthMethod, Credential, Secret, Storage
+from monitor.credentials.account_cache import AccountCache
 from monitor.credentials.claude_code import WholeFile
 from monitor.credentials.programs import TokenCommand
 from monitor.credentials.tokens import parse_token
@@ -88,12 +89,14 @@ class SecretStores:
     def __init__(
         self,
         keyring: SecretStore,
+        cache: AccountCache,
         directory: CredentialsDirectory,
         command: Callable[[tuple[str, ...]], TokenCommand],
         default: Storage | None = None,
     ) -> None:
         self.default = default
         self._keyring = keyring
+        self._cache = cache
         self._directory = directory
         self._command = command
         self._commands: dict[tuple[str, ...], TokenCommand] = {}
@@ -110,11 +113,12 @@ class SecretStores:
                 raise CredentialError.of(Cause.UNSET, Source.COMMAND, name)
             if argv not in self._commands:
                 self._commands[argv] = self._command(argv)
-            return Stored(storage, await self._commands[argv].read(rejected))
+            printed = await self._commands[argv].read(rejected)
+            return Stored(storage, self._complete(account, printed))
         if storage in (None, Storage.SYSTEMD):
             given = await self._directory.read(name, account.label)
             if given is not None:
-                return Stored(Storage.SYSTEMD, given)
+                return Stored(Storage.SYSTEMD, self._complete(account, given))
             if storage is not None:
                 raise CredentialError.of(Cause.ABSENT, Source.SYSTEMD, name)
         try:
@@ -129,8 +133,9 @@ class SecretStores:
         if kept is None:
             self._kept.pop(name, None)
             return Stored(storage)
-        self._kept[name] = kept
-        return Stored(Storage.KEYRING, kept)
+        # Its date is kept with it: the cache has that of the newest token alone, which may be another one soon.
+        self._kept[name] = self._complete(account, kept)
+        return Stored(Storage.KEYRING, self._kept[name])
 
     async def write(self, account: Account, credential: Credential) -> Storage:
         """Keep the account's new credential, if it is ours to keep. Returns the storage that it lives in."""
@@ -185,6 +190,11 @@ class SecretStores:
         except CredentialError as error:
             if error.cause not in KEYRINGLESS:
                 raise
+
+    def _complete(self, account: Account, credential: Credential) -> Credential:
+        """Return the credential with the account's way to authorize, and with its end where that is known."""
+        expires_at = self._cache[account.name].expiry_of(credential)
+        return Credential(credential.secret, account.auth_method, expires_at)
 
 
 def storage_of(account: Account, default: Storage | None) -> Storage | None:

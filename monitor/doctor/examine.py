@@ -202,6 +202,7 @@ class _Examination:
         account_cache = AccountCache(self._facts)  # a copy, since the inspection changes it
         stores = SecretStores(
             ReadOnly(self._keyring, keyring),
+            account_cache,
             CredentialsDirectory(world.environ),
             lambda argv: TokenCommand(argv, world.clock),
             settings.storage,

@@ -257,6 +257,7 @@ class AccountsRig:
         self.learnt = AccountCache(self.entries, self.entries.save)
         self.stores = SecretStores(
             self.used_keyring,
+            self.learnt,
             self.given,
             lambda argv: self.commands[argv],
             self.default,

@@ -2,7 +2,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitor.core.errors import CredentialError, Reason
+from monitor.core.errors import Cause, CredentialError, Reason
 from monitor.core.model import Account, AuthMethod, Credential, Secret, Storage
 from tests.builders import after
 from tests.credentials.factories import AccountsRig, FakeLogin
@@ -49,6 +49,25 @@ async def test_a_token_that_is_known_to_be_dead_is_not_sent() -> None:
     with pytest.raises(CredentialError, match="CLAUDE_CONFIG_DIR=/work claude") as error:
         await rig.credentials.credential(account)
     assert error.value.reason is Reason.AUTH
+
+
+async def test_a_dead_token_that_the_keyring_still_has_is_not_sent() -> None:
+    rig = AccountsRig()
+    rig.knows("old", "a")
+    rig.knows("new", "a")
+    rig.logins[0].renews("old", after(hours=8))
+    await rig.import_from(rig.logins)
+    rig.restart()
+    account = rig.account("a")
+    await rig.watcher.look()
+    assert (await rig.credentials.credential(account)).secret == Secret("old")
+    rig.keyring.locked = True
+    rig.logins[0].renews("new", after(hours=15))
+    await rig.watcher.look()
+    rig.clock.step(timedelta(hours=16))
+    with pytest.raises(CredentialError) as error:
+        await rig.credentials.credential(account)
+    assert error.value.cause is Cause.WAITING
 
 
 async def lacking(rig: AccountsRig, account: Account) -> str:

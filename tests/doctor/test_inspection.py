@@ -23,7 +23,9 @@ NOTED = FakeFacts(Identity("uuid-me", "org-1"), ME)
 
 async def status(rig: AccountsRig, account: Account, *logins: FakeLogin) -> TokenStatus:
     kept, learnt = dict(rig.keyring.kept), AccountCache(rig.entries)
-    stores = SecretStores(ReadOnly(rig.keyring), rig.given, lambda argv: rig.commands[argv], None)
+    stores = SecretStores(
+        ReadOnly(rig.keyring), learnt, rig.given, lambda argv: rig.commands[argv], None
+    )
     found = await inspect_tokens([account], learnt, logins, stores, rig.clock)
     assert rig.keyring.kept == kept, "nothing is written"
     assert rig.profiles.asked == [], "nobody is asked"

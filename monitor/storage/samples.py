@@ -141,7 +141,7 @@ def forget(database: sqlite3.Connection, settings: str) -> None:
 
 
 def usages(path: Path, settings: str, since: datetime, until: datetime) -> list[tuple[str, Usage]]:
-    """Yield the account and the usage of each poll from `since` to `until`, both included, oldest first.
+    """Return the account and the usage of each poll from `since` to `until`, both included, oldest first.
 
     Nothing where there is no file. Raises StorageError where it cannot be read.
     """

@@ -15,7 +15,7 @@ from typing import Final, NoReturn
 from monitor.system.clock import Clock
 
 FIRST_PASSED: Final = 3
-"""PassedSockets sockets have the numbers that follow those of the standard streams."""
+"""Passed sockets have the numbers that follow those of the standard streams."""
 
 PASSED_MAX: Final = 64
 

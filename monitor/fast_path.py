@@ -108,8 +108,6 @@ def request_of(arguments: Namespace) -> dict[str, object]:
     given = vars(arguments).items()
     fields = {name: value for name, value in given if isinstance(value, str | int | float)}
     kind = "Status" if arguments.command == "tui" else arguments.command.title()
-    if fields.get("watch"):
-        kind = "WatchLines"
     if fields.get("textfile"):
         fields["form"] = "textfile"
     return {**fields, "type": kind, "columns": _columns()}

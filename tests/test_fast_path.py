@@ -25,7 +25,6 @@ from monitor.core.commands import (
     Request,
     Run,
     Status,
-    WatchLines,
     decode_request,
 )
 from monitor.core.forecast import Forecast
@@ -603,7 +602,7 @@ def test_documents_can_be_watched_one_a_line(env: dict[str, str], alone: bool) -
         ("status --json --account x", Status("json", "x", columns=1000)),
         ("status --format {name} --current", Status(account="", format="{name}", columns=1000)),
         ("tui --listen :1", Status(columns=1000)),
-        ("status --watch --json --account x", WatchLines("json", "x")),
+        ("status --watch --json --account x", Status("json", "x", None, 1000, True)),
         ("next", Next()),
         ("next --config-dir", Next("config-dir")),
         ("next --all", Next("all")),

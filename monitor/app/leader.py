@@ -28,7 +28,6 @@ from monitor.core.commands import (
     Reply,
     Run,
     Status,
-    WatchLines,
     WatchState,
     Who,
     decode_request,
@@ -92,7 +91,7 @@ class Leader:
         self.metrics = MetricsServer(lambda: view.state, options.clock)
         self._deltas = Deltas()
         self._rendered_for: tuple[State | None, datetime | None] = None, None
-        self._rendered: dict[WatchLines, bytes] = {}
+        self._rendered: dict[Status, bytes] = {}
         self._server = Server(self.answer, socket_path, sock=self._passed.control)
 
     async def app(self) -> App:
@@ -125,12 +124,12 @@ class Leader:
                 f"the running monitor does not know this request: {error}"
             ) from None
         match request:
+            case Status(watch=True):
+                return self._lines(request)
             case Status() | Next() | Guard() | Run():
                 return answer_query(self._view.state, self._options.clock.now(), request)
             case WatchState():
                 return self._states()
-            case WatchLines():
-                return self._lines(request)
             case Who():
                 who = {
                     "pid": os.getpid(),
@@ -153,7 +152,7 @@ class Leader:
 
         return Stream(news, self._view.wait_for_change)
 
-    def _lines(self, request: WatchLines) -> Stream:
+    def _lines(self, request: Status) -> Stream:
         """Send lines anew every second, for their countdowns; documents at each change of the state."""
         self._render(request)  # a wrong name is refused
         is_document = request.form == "json"
@@ -175,7 +174,7 @@ class Leader:
 
         return Stream(news, self._view.wait_for_change if is_document else self._next_second)
 
-    def _render(self, request: WatchLines) -> bytes:
+    def _render(self, request: Status) -> bytes:
         """Render the lines of this second, once for all who follow the same. Raises SettingsError."""
         state, now = self._view.state, self._options.clock.now()
         second, (shown, of) = now.replace(microsecond=0), self._rendered_for

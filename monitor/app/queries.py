@@ -12,7 +12,7 @@ from typing import Any, Final
 from exporters.status_json import render_json
 from exporters.template import DEFAULT, Format, parse_format, render_line
 from monitor.core import format
-from monitor.core.commands import CURRENT, Guard, Next, Reply, Run, StateQuery, Status, WatchLines
+from monitor.core.commands import CURRENT, Guard, Next, Reply, Run, StateQuery, Status
 from monitor.core.errors import SettingsError
 from monitor.core.format import iso
 from monitor.core.limits import LONGEST_WORD, window_word
@@ -78,7 +78,7 @@ def _word(name: str | None, longest: int = LONGEST_WORD) -> str | None:
     return word
 
 
-def render_watched(state: State, now: datetime, query: WatchLines) -> str:
+def render_watched(state: State, now: datetime, query: Status) -> str:
     """Make what a stream of lines shows: one of JSON, or one in a format for each account. Raises SettingsError."""
     if query.form == "json":
         return f"{render_json(_narrow(state, query.account), now, indent=None)}\n"

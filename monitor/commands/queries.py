@@ -19,7 +19,7 @@ from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.cached_state import find_login, read_cached, restore_state
 from monitor.app.queries import answer_query, render_watched
-from monitor.core.commands import CURRENT, Reply, StateQuery, Status, WatchLines, decode_request
+from monitor.core.commands import CURRENT, Reply, StateQuery, Status, decode_request
 from monitor.core.errors import NoFolderError, SettingsError, TrackerError
 from monitor.core.events import LoginSeen
 from monitor.core.sanitize import clean
@@ -144,8 +144,8 @@ def _watch(arguments: Namespace) -> int:
 
 
 def _saved_lines(arguments: Namespace) -> str:
-    query = decode_request(fast_path.request_of(arguments))
-    assert isinstance(query, WatchLines)  # noqa: S101 - it is made to be one
+    query = query_of(arguments)
+    assert isinstance(query, Status)  # noqa: S101 - it is that of `status`
     state, at = load_saved(arguments).state_for(current=query.account == CURRENT), now()
     if query.form == "json":  # a document holds its own time, which is no news
         at = at.replace(second=at.second - at.second % QUIET_SECS, microsecond=0)

@@ -102,21 +102,16 @@ class Ingest:
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """Ask for the table, JSON, a textfile of metrics, or (with a `format`) lines: of one account, or (None) of all."""
+    """Ask for the table, JSON, a textfile of metrics, or (with a `format`) lines: of one account, or (None) of all.
+
+    With `watch` it asks for a stream: of a line of each account, every second, or of one of JSON at each change.
+    """
 
     form: str = "table"
     account: str | None = None
     format: str | None = None
     columns: int = 120
-
-
-@dataclass(frozen=True, slots=True)
-class WatchLines:
-    """Ask for a line of each account, every second; or, in the form `json`, for one of JSON at each change."""
-
-    form: str | None = None
-    account: str | None = None
-    format: str | None = None
+    watch: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,9 +177,9 @@ Command = (
     | Ingest
 )
 StateQuery = Status | Next | Guard | Run
-"""Those that one look at the state answers."""
+"""Those that one look at the state answers, unless `watch` asks for a stream."""
 
-Query = StateQuery | WatchLines | WatchState | Who
+Query = StateQuery | WatchState | Who
 Request = Command | Query
 
 

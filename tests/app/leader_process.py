@@ -16,7 +16,6 @@ from monitor.core.commands import (
     Request,
     Run,
     Status,
-    WatchLines,
     WatchState,
     decode_request,
 )
@@ -40,7 +39,7 @@ class StandIn:
     async def answer(self, plain: Mapping[str, Any]) -> Reply | Stream:
         request = decode_request(plain)
         match request:
-            case WatchLines():
+            case Status(watch=True):
                 return self._lines(request)
             case WatchState():
                 return Stream(
@@ -52,7 +51,7 @@ class StandIn:
         self.asked.append(request)
         return Reply(0, f"{type(request).__name__}: done\n")
 
-    def _lines(self, request: WatchLines) -> Stream:
+    def _lines(self, request: Status) -> Stream:
         async def changed() -> None: ...
 
         def news() -> bytes:

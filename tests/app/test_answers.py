@@ -23,7 +23,6 @@ from monitor.core.commands import (
     Reply,
     Request,
     Status,
-    WatchLines,
     WatchState,
     Who,
     encode_request,
@@ -104,8 +103,8 @@ async def test_no_command_is_taken_for_a_query(handling: Handling, kind: type) -
         {"type": "Status", "account": "ghost"},
         {"type": "Next", "form": 7},
         {"type": "Guard", "max_utilization": "much"},
-        {"type": "WatchLines", "format": "{nmae}"},
-        {"type": "WatchLines", "account": "nobody"},
+        {"type": "Status", "watch": True, "format": "{nmae}"},
+        {"type": "Status", "watch": True, "account": "nobody"},
     ],
 )
 async def test_what_is_not_understood_is_wrong_usage_and_repeats_no_secret(
@@ -144,29 +143,29 @@ async def test_a_stream_of_states_sends_all_first_and_then_each_change_once(
 
 
 async def test_a_stream_of_lines_is_of_one_account_or_all(handling: Handling) -> None:
-    lines = await handling.stream(WatchLines(format="{name}", account="b@example.com"))
+    lines = await handling.stream(Status(format="{name}", account="b@example.com", watch=True))
     assert lines.news() == b"b@example.com\n"
-    lines = await handling.stream(WatchLines(format="{name}"))
+    lines = await handling.stream(Status(format="{name}", watch=True))
     assert lines.news() == b"a@example.com\nb@example.com\n"
 
 
 async def test_lines_are_made_each_second_and_sent_when_they_are_others(handling: Handling) -> None:
     lines = await handling.stream(
-        WatchLines(format="{name} {age_seconds}", account="b@example.com")
+        Status(format="{name} {age_seconds}", account="b@example.com", watch=True)
     )
     assert lines.news()
     handling.clock.step(timedelta(seconds=0.5))
     assert lines.news() == b""
     handling.clock.step(timedelta(seconds=0.5))
     assert lines.news()
-    names = await handling.stream(WatchLines(format="{name}"))
+    names = await handling.stream(Status(format="{name}", watch=True))
     assert names.news()
     handling.clock.step(timedelta(seconds=60))
     assert names.news() == b""
 
 
 async def test_a_document_is_sent_when_the_state_has_changed(handling: Handling) -> None:
-    documents = await handling.stream(WatchLines("json"))
+    documents = await handling.stream(Status("json", watch=True))
     assert json.loads(documents.news())["accounts"]
     handling.clock.step(timedelta(seconds=60))
     assert documents.news() == b""
@@ -177,7 +176,7 @@ async def test_a_document_is_sent_when_the_state_has_changed(handling: Handling)
 async def test_a_stream_of_an_account_that_is_removed_goes_on_without_lines(
     handling: Handling,
 ) -> None:
-    lines = await handling.stream(WatchLines(format="{name}", account="b@example.com"))
+    lines = await handling.stream(Status(format="{name}", account="b@example.com", watch=True))
     assert lines.news()
     handling.view.show(state(live("a@example.com")))
     handling.clock.step(timedelta(seconds=1))

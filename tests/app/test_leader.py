@@ -21,7 +21,6 @@ from monitor.core.commands import (
     SendTest,
     Status,
     UseAccount,
-    WatchLines,
     encode_request,
 )
 from monitor.core.errors import SettingsError
@@ -384,7 +383,7 @@ async def test_accounts_are_polled_by_the_clock_of_the_options(user: UserHome) -
 async def test_lines_are_made_once_for_all_who_follow_the_same(user: UserHome) -> None:
     async with user.leader(clock=FakeClock(datetime.now(UTC))) as leader:
         await user.polled(user.people[0])
-        for request in (WatchLines(), WatchLines("json")):
+        for request in (Status(watch=True), Status("json", watch=True)):
             plain = encode_request(request)
             one, other = await leader.answer(plain), await leader.answer(plain)
             assert isinstance(one, Stream)

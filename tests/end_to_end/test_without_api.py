@@ -18,7 +18,8 @@ def test_claude_codes_own_word_is_enough(tmp_path: Path) -> None:
             note(many, number, 21 + number)
         many.serve()
         many.wait_for_leader()
-        wait_until(lambda: shown(many)["user-1@example.com"] == ("stale", 0.22), "the kept figures")
+        kept = ("stale", 0.22)
+        wait_until(lambda: shown(many).get("user-1@example.com") == kept, "the kept figures")
         assert shown(many)["user-2@example.com"] == ("waiting", None)
         line = hand_over(many, 0, 64)
         assert line == "user-0@example.com 64%\n"

@@ -19,7 +19,8 @@ from exporters.template import DEFAULT, parse_format
 from monitor import fast_path
 from monitor.app.cached_state import find_login, read_cached, restore_state
 from monitor.app.queries import answer_query, render_watched
-from monitor.core.commands import CURRENT, Reply, StateQuery, Status, decode_request
+from monitor.core import commands
+from monitor.core.commands import Reply, StateQuery, Status, decode_request
 from monitor.core.errors import NoFolderError, SettingsError, TrackerError
 from monitor.core.events import LoginSeen
 from monitor.core.sanitize import clean
@@ -67,10 +68,12 @@ class Saved(NamedTuple):
     state: State
     knows_login: bool
 
-    def state_for(self, *, current: bool) -> State:
-        """Return the state; to answer about the current account, without an active one where that may be wrong."""
-        unknown = current and not self.knows_login
-        return replace(self.state, active=-1) if unknown else self.state
+    def state_for(self, query: StateQuery) -> State:
+        """Return the state; for a query of the current account, without an active one where that may be wrong."""
+        match query:
+            case commands.Status(account=commands.CURRENT) | commands.Guard(account=None):
+                return self.state if self.knows_login else replace(self.state, active=-1)
+        return self.state
 
     def is_newest(self, at: datetime) -> bool:
         """Return whether a poll would bring nothing, since no account is due.
@@ -146,7 +149,7 @@ def _watch(arguments: Namespace) -> int:
 def _saved_lines(arguments: Namespace) -> str:
     query = query_of(arguments)
     assert isinstance(query, Status)  # noqa: S101 - it is that of `status`
-    state, at = load_saved(arguments).state_for(current=query.account == CURRENT), now()
+    state, at = load_saved(arguments).state_for(query), now()
     if query.form == "json":  # a document holds its own time, which is no news
         at = at.replace(second=at.second - at.second % QUIET_SECS, microsecond=0)
     return render_watched(state, at, query)
@@ -159,10 +162,11 @@ def next(arguments: Namespace) -> int:
 
 def guard(arguments: Namespace) -> int:
     """Exit with 0 below, 4 at or above, 5 where that cannot be known now: by saved figures, as no monitor runs."""
-    state = load_saved(arguments).state_for(current=arguments.account is None)
+    query = query_of(arguments)
+    state = load_saved(arguments).state_for(query)
     if arguments.need is not None:
         state = with_forecasts(state, settings_of(arguments))
-    return fast_path.write(*answer_query(state, now(), query_of(arguments)))
+    return fast_path.write(*answer_query(state, now(), query))
 
 
 def run(arguments: Namespace) -> int:
@@ -224,7 +228,7 @@ def answer_locally(arguments: Namespace) -> tuple[int, str]:
     if arguments.demo:
         return _poll_and_answer(arguments, query)
     at, found = now(), load_saved(arguments)
-    state = found.state_for(current=isinstance(query, Status) and query.account == CURRENT)
+    state = found.state_for(query)
     reply = answer_query(
         state, at, query
     )  # before the poll: it raises what is wrong with the query

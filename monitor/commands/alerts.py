@@ -33,6 +33,8 @@ DEMO_STEP: Final = timedelta(seconds=5)
 WARM_UP: Final = timedelta(days=8)
 """A replay begins so much earlier, without output, so that it has seen each window from its start."""
 
+_EVALUATES: Final = "run `monitor tui` or `monitor serve`"
+
 Verb = Callable[[Namespace, datetime], None]
 
 
@@ -122,8 +124,8 @@ def _explain(arguments: Namespace, now: datetime) -> None:
         for name in _chosen(arguments, list(judged))
     ]
     if not any(blocks):
-        where = f" of a window {arguments.window}" if arguments.window else ""
-        raise TrackerError(f"nothing is known{where} yet: run `monitor tui` or `monitor serve`")
+        where = f" for a window {arguments.window}" if arguments.window else ""
+        raise TrackerError(f"no rule was evaluated{where} yet: {_EVALUATES}")
     if arguments.account is None and arguments.window is None:
         blocks.append(explain_all(left.conditions, rules, now))
     print("\n\n".join("\n".join(block) for block in blocks if block))
@@ -135,7 +137,7 @@ def _chosen(arguments: Namespace, names: list[str]) -> list[str]:
         return [arguments.account] if arguments.account else names
     name = find_account(arguments.account, settings_of(arguments).accounts).name
     if name not in names:
-        raise TrackerError(f"nothing is known of the account {name!r} yet")
+        raise TrackerError(f"no rule was evaluated for {name} yet: {_EVALUATES}")
     return [name]
 
 

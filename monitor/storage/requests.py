@@ -55,6 +55,7 @@ class RequestBudget:
     def __init__(self, database: "Database", *, is_brief: bool = False) -> None:
         self._database = database
         self._is_brief = is_brief
+        self._is_told = False
 
     async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> SentRequests:
         """Count one more request if it may be sent. Returns whether it may, and all requests that are known."""
@@ -66,7 +67,9 @@ class RequestBudget:
         except StorageError as error:
             own = SentRequests(account.requests, account.backoff_until)
             if self._is_brief:
-                _log.error("no request was sent, since it cannot be counted: %s", error)
+                if not self._is_told:
+                    _log.error("no request is sent, since none can be counted: %s", error)
+                self._is_told = True
                 return own
             _log.debug("requests are not counted: %s", error)
             return own.decide(base, now)

@@ -269,7 +269,8 @@ def test_explain_of_an_account_by_its_label(ran: Ran, folder: Path, now: datetim
     )
     assert ran("explain", "--account", "work")[1].startswith("a@b.com  5h\n")
     code, _, err = ran("explain", "--account", "new")
-    assert (code, err) == (1, "monitor: nothing is known of the account 'new' yet\n")
+    advice = "run `monitor tui` or `monitor serve`"
+    assert (code, err) == (1, f"monitor: no rule was evaluated for new yet: {advice}\n")
 
 
 def test_an_account_that_only_commands_have_polled_is_not_explained(
@@ -284,15 +285,15 @@ def test_an_account_that_only_commands_have_polled_is_not_explained(
     assert ran("list")[0] == 0
     code, out, err = ran("explain")
     assert (code, out) == (1, "")
-    assert "nothing is known yet" in err
+    assert "no rule was evaluated yet" in err
 
 
 @pytest.mark.parametrize(
     ("words", "code", "complaint"),
     [
-        (["explain"], 1, "nothing is known yet"),
+        (["explain"], 1, "no rule was evaluated yet"),
         (["explain", "--account", "x"], 2, "there is no account 'x'"),
-        (["explain", "--window", "7d_opus"], 1, "nothing is known of a window 7d_opus yet"),
+        (["explain", "--window", "7d_opus"], 1, "no rule was evaluated for a window 7d_opus yet"),
         (["replay", "--since", "yesterday"], 2, "neither a duration nor a date"),
         (["list", "--since", "5x"], 2, "neither a duration nor a date"),
         (["list", "--since", "2222-01-01"], 2, "is in the future"),

@@ -199,9 +199,11 @@ async def test_where_nothing_can_be_written_a_process_that_does_not_stay_asks_no
     path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     path.parent.write_text("no folder")
-    assert not (await budget_in(path.parent, is_brief=True).acquire(account(), BASE, NOW)).allowed
+    budget = budget_in(path.parent, is_brief=True)
+    assert not (await budget.acquire(account(), BASE, NOW)).allowed
+    assert not (await budget.acquire(account(), BASE, NOW)).allowed
     (error,) = (r.message for r in caplog.records if r.levelno == logging.ERROR)
-    assert "no request was sent, since it cannot be counted" in error
+    assert "no request is sent, since none can be counted" in error
 
 
 async def test_what_a_process_sent_while_nothing_could_be_written_is_counted_with_its_next(

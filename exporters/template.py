@@ -72,8 +72,8 @@ Known = TypeVar("Known")
 
 
 @dataclass(frozen=True, slots=True)
-class Property(Generic[Known]):
-    """One field of accounts or of windows; `missing` is its value where there is no such window.
+class Definition(Generic[Known]):
+    """A field of accounts or of windows that a format can name; `missing` is its value where there is no such window.
 
     `decimals` are those of a number whose format has no precision.
     """
@@ -107,31 +107,33 @@ def _number(_: AccountState, subject: Subject) -> float | None:
     return list(subject.state.accounts).index(subject.name) + 1 if subject.name else None
 
 
-ACCOUNT_FIELDS: Final[Mapping[str, Property[AccountState]]] = {
-    "name": Property(lambda _, s: clean(s.name) or None),
-    "label": Property(lambda a, _: clean(a.account.title) or None),
-    "number": Property(_number, Kind.NUMBER),
-    "org_id": Property(lambda a, _: clean(a.org_id) or None),
-    "plan": Property(lambda a, _: clean(a.plan or "") or None),
-    "status": Property(lambda a, s: str(a.status(s.now))),
-    "failure": Property(lambda a, _: _if_known(_failure(a), lambda failure: str(failure.reason))),
-    "detail": Property(
+ACCOUNT_FIELDS: Final[Mapping[str, Definition[AccountState]]] = {
+    "name": Definition(lambda _, s: clean(s.name) or None),
+    "label": Definition(lambda a, _: clean(a.account.title) or None),
+    "number": Definition(_number, Kind.NUMBER),
+    "org_id": Definition(lambda a, _: clean(a.org_id) or None),
+    "plan": Definition(lambda a, _: clean(a.plan or "") or None),
+    "status": Definition(lambda a, s: str(a.status(s.now))),
+    "failure": Definition(lambda a, _: _if_known(_failure(a), lambda failure: str(failure.reason))),
+    "detail": Definition(
         lambda a, _: _if_known(_failure(a), lambda failure: clean(describe(failure)))
     ),
-    "active": Property(lambda _, s: s.name == s.state.active_account, Kind.FLAG),
-    "logged_in": Property(lambda _, s: s.name == s.state.logged_in, Kind.FLAG),
-    "login_expires_in": Property(lambda a, s: _if_known(_login_expires_in(a, s), format.duration)),
-    "login_expires_in_seconds": Property(
+    "active": Definition(lambda _, s: s.name == s.state.active_account, Kind.FLAG),
+    "logged_in": Definition(lambda _, s: s.name == s.state.logged_in, Kind.FLAG),
+    "login_expires_in": Definition(
+        lambda a, s: _if_known(_login_expires_in(a, s), format.duration)
+    ),
+    "login_expires_in_seconds": Definition(
         lambda a, s: _if_known(_login_expires_in(a, s), timedelta.total_seconds), Kind.NUMBER
     ),
-    "login_expires_at": Property(
+    "login_expires_at": Definition(
         lambda a, s: _if_known(a.login_expires_at, lambda at: format.clock(at, s.now, s.tz))
     ),
-    "age": Property(lambda a, s: _if_known(_age(a, s), format.age)),
-    "age_seconds": Property(
+    "age": Definition(lambda a, s: _if_known(_age(a, s), format.age)),
+    "age_seconds": Definition(
         lambda a, s: _if_known(_age(a, s), timedelta.total_seconds), Kind.NUMBER
     ),
-    "requests": Property(lambda a, s: sum(s.now - at < HOUR for at in a.requests), Kind.NUMBER),
+    "requests": Definition(lambda a, s: sum(s.now - at < HOUR for at in a.requests), Kind.NUMBER),
 }
 
 
@@ -162,32 +164,32 @@ def _level(window: Window) -> tuple[str, str]:
     return level, colour
 
 
-WINDOW_FIELDS: Final[Mapping[str, Property[Window]]] = {
-    "window": Property(lambda w, _: clean(w.key)),
-    "used": Property(lambda w, _: format.percent(w.utilization, confirmed=w.confirmed)),
-    "percent": Property(lambda w, _: _percent(w), Kind.NUMBER),
-    "left": Property(
+WINDOW_FIELDS: Final[Mapping[str, Definition[Window]]] = {
+    "window": Definition(lambda w, _: clean(w.key)),
+    "used": Definition(lambda w, _: format.percent(w.utilization, confirmed=w.confirmed)),
+    "percent": Definition(lambda w, _: _percent(w), Kind.NUMBER),
+    "left": Definition(
         lambda w, _: _if_known(_percent(w), lambda percent: max(100 - percent, 0.0)), Kind.NUMBER
     ),
-    "ratio": Property(
+    "ratio": Definition(
         lambda w, _: _if_known(_percent(w), lambda percent: percent / 100), Kind.NUMBER, decimals=2
     ),
-    "bar": Property(lambda w, _: w.utilization, Kind.BAR),
-    "resets_in": Property(lambda w, s: format.reset(w, s.now)),
-    "resets_in_seconds": Property(
+    "bar": Definition(lambda w, _: w.utilization, Kind.BAR),
+    "resets_in": Definition(lambda w, s: format.reset(w, s.now)),
+    "resets_in_seconds": Definition(
         lambda w, s: _if_known(w.resets_in(s.now), timedelta.total_seconds), Kind.NUMBER
     ),
-    "resets_at": Property(
+    "resets_at": Definition(
         lambda w, s: _if_known(w.resets_at, lambda at: format.clock(at, s.now, s.tz))
     ),
-    "full": Property(
+    "full": Definition(
         lambda w, s: _if_known(w.resets_at, lambda _: format.outlook(s.account, w.key, s.now, s.tz))
     ),
-    "run_out_percent": Property(_run_out_percent, Kind.NUMBER),
-    "full_at": Property(_full_at),
-    "locked": Property(lambda w, _: w.locked_reason is not None, Kind.FLAG, missing=False),
-    "level": Property(lambda w, _: _level(w)[0], missing=_UNKNOWN[0]),
-    "color": Property(lambda w, _: _level(w)[1], missing=_UNKNOWN[1]),
+    "run_out_percent": Definition(_run_out_percent, Kind.NUMBER),
+    "full_at": Definition(_full_at),
+    "locked": Definition(lambda w, _: w.locked_reason is not None, Kind.FLAG, missing=False),
+    "level": Definition(lambda w, _: _level(w)[0], missing=_UNKNOWN[0]),
+    "color": Definition(lambda w, _: _level(w)[1], missing=_UNKNOWN[1]),
 }
 
 
@@ -219,7 +221,7 @@ ESCAPES: Final[Mapping[str, Callable[[str], str]]] = {
 class Field:
     """One field in a format, with its conversion and its alignment. A `window` of "" is a field of the account."""
 
-    shows: Property[Any]
+    definition: Definition[Any]
     window: str = ""
     conversion: str = ""
     fill: str = " "
@@ -229,10 +231,10 @@ class Field:
 
     def text(self, subject: Subject) -> str:
         """Render the value; with `!j`, numbers and flags are JSON values, and the rest is for between quotes."""
-        kind, value = self.shows.kind, self.shows.missing
+        kind, value = self.definition.kind, self.definition.missing
         shown = subject.window(self.window) if self.window else subject.account
         if shown is not None:
-            value = self.shows.read(shown, subject)
+            value = self.definition.read(shown, subject)
         if kind is Kind.BAR:
             cells = self.width or format.BAR_CELLS
             if not isinstance(value, float | int):
@@ -256,7 +258,7 @@ class Field:
 
     def _figure(self, value: float) -> str:
         """Render a number, rounded down as in the table: 99.6 % is not 100 %."""
-        decimals = self.shows.decimals if self.precision is None else self.precision
+        decimals = self.definition.decimals if self.precision is None else self.precision
         scale = 10**decimals
         return f"{math.floor(round(value * scale, 6)) / scale:.{decimals}f}"
 
@@ -295,11 +297,11 @@ def _pieces(text: str) -> Iterator[str | Field]:
 
 def _field(name: str, conversion: str, spec: str, place: int) -> Field:
     window, _, rest = name.rpartition(".")
-    shows: Property[Any]
+    definition: Definition[Any]
     if name in ACCOUNT_FIELDS:
-        shows = ACCOUNT_FIELDS[name]
+        definition = ACCOUNT_FIELDS[name]
     elif rest in WINDOW_FIELDS and _is_window(window):
-        shows = WINDOW_FIELDS[rest]
+        definition = WINDOW_FIELDS[rest]
     else:
         raise _wrong(f"no field {{{clean(name)}}} at character {place}: {_advice(name)}")
     if conversion not in ESCAPES:
@@ -309,7 +311,7 @@ def _field(name: str, conversion: str, spec: str, place: int) -> Field:
     if found is None:
         raise _wrong(f"not a width: {clean(spec)!r} at character {place}: say 8, >8, .2, 8.2")
     return Field(
-        shows,
+        definition,
         window,
         conversion,
         fill=found["fill"] or " ",

@@ -117,8 +117,8 @@ def _cards(state: State, choice: Choice, now: datetime) -> Iterator[tuple[str, s
     yield "Accounts", f"{len(state.accounts)}<small>{', '.join(words)}</small>"
     pool = state.fresh_pool(now)
     if pool and (later := pool.later(now)):
-        said = [f"{f.span} in {_time(f.at, duration(f.at - now, seconds=False))}" for f in later]
-        yield "Free later", f"{said[0]}<small>{', '.join(said[1:])} (80%)</small>"
+        spans = [f"{f.span} in {_time(f.at, duration(f.at - now, seconds=False))}" for f in later]
+        yield "Free later", f"{spans[0]}<small>{', '.join(spans[1:])} (80%)</small>"
 
 
 _CONDITIONS: Final = ("free", "busy", "full", "not known", "needing a login")

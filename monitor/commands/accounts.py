@@ -57,7 +57,7 @@ def accounts(arguments: Namespace) -> int:
         return 0
     if verb == "import" and arguments.from_cswap:
         asyncio.run(_import_known(arguments))
-        with suppress(TrackerError):  # no monitor runs
+        with suppress(TrackerError):  # the import has succeeded, whether or not one answers
             order(socket_of(arguments), encode_request(Reload()), COMMAND_SECS)
         if not arguments.all and not arguments.config_dir:
             return 0

@@ -87,8 +87,8 @@ def render_watched(state: State, now: datetime, query: Status) -> str:
 
 def lines_of(state: State, now: datetime, form: Format, account: str | None = None) -> str:
     """Render the lines of all accounts or of one, each with a newline at its end."""
-    shown = _narrow(state, account)
-    return "".join(f"{render_line(form, shown, name, now)}\n" for name in shown.accounts)
+    names = _narrow(state, account).accounts
+    return "".join(f"{render_line(form, state, name, now)}\n" for name in names)
 
 
 def _status(state: State, now: datetime, query: Status) -> Reply:
@@ -104,7 +104,7 @@ def _status(state: State, now: datetime, query: Status) -> Reply:
             return Reply(0, render_textfile(shown, now))
         case "table":
             columns = min(max(query.columns, 1), _WIDEST)
-            return Reply(0, render_plain(shown, now, columns))
+            return Reply(0, render_plain(state, now, columns, list(shown.accounts)))
     raise SettingsError(f"not understood: form = {query.form!r}")
 
 

@@ -415,9 +415,12 @@ def draw_bar(window: Window | None, room: int = format.BAR_CELLS, back: Back = B
     )
 
 
-def render_plain(state: State, now: datetime, room: int) -> str:
-    """Render the table as text of at most `room` cells, for a pipe, a dumb terminal and `monitor status`."""
-    if not state.accounts:
+def render_plain(state: State, now: datetime, room: int, names: Sequence[str] | None = None) -> str:
+    """Render the table of these accounts (None: all) as text of at most `room` cells, for a pipe, a dumb terminal and
+    `monitor status`.
+    """
+    if not (state.accounts if names is None else names):
         return NO_ACCOUNTS
-    text = "".join(f"{plain(line).rstrip()}\n" for line in table_lines(state, now, room))
+    lines = table_lines(state, now, room, names=names)
+    text = "".join(f"{plain(line).rstrip()}\n" for line in lines)
     return text.translate(ASCII) if state.policy.display.ascii else text

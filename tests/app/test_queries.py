@@ -52,6 +52,12 @@ def test_one_account_can_be_asked_for() -> None:
     assert answer(Status(account="", format="{name}"), state()) == (0, "")
 
 
+def test_one_account_keeps_its_number() -> None:
+    assert answer(Status(account="home", format="{number}")) == (0, "2\n")
+    _, *rows = answer(Status(account="2", columns=100)).text.splitlines()
+    assert [row.split("|")[:2] for row in rows] == [["  2 ", " home * "]]
+
+
 def test_next_for_people_scripts_and_programs() -> None:
     assert answer(Next()).text == (
         "home: 5h 10%, 7d 1% used; "

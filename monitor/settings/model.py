@@ -378,6 +378,10 @@ def check_unique(account: Account, names: Container[str], titles: Container[str]
         raise InvalidValueError(
             f"there is an account {account.name!r} already: choose another name", "name"
         )
+    if account.title in titles and account.label is None:
+        raise InvalidValueError(
+            f"another account has the label {account.title!r}: choose another one for it", "name"
+        )
     if account.title in titles:
         raise InvalidValueError(
             f"metrics call another account {account.title!r} already: choose another label",

@@ -236,7 +236,7 @@ def with_dialog(base: Sequence[Line], dialog: Form | Confirmation, size: Size) -
         top = box(dialog.title, _form(dialog, cells - 2, size.height - 3), cells)
     else:
         name = clip(clean(dialog.account), cells)
-        text = f"{name} is no longer watched, and its key is removed from the keyring."
+        text = f"{name} is no longer watched, and what the keyring has of it is removed."
         lines = [text_line(f" {line}") for line in wrap(text, cells - 4)]
         top = box("Delete the account?", (*lines, (), key_bar(QUESTION_KEYS, cells)), cells)
     return center_over(base, top, size.width)

@@ -114,7 +114,7 @@ def request_of(arguments: Namespace) -> dict[str, object]:
 
 
 def stream_lines(arguments: Namespace) -> str | None:
-    """Print the running monitor's stream of lines until it ends, and return what it has failed by, if by anything.
+    """Print the running monitor's stream of lines until it ends; return the error that has ended it, if one has.
 
     Raises SettingsError where the command itself is wrong.
     """
@@ -157,9 +157,7 @@ def _print_line(arguments: Namespace, deadline: float) -> int:
         reply = _hand_over(arguments, document, deadline)
         if reply is not None and reply[0] == 1 and document:
             note(reply[1].rstrip())
-            reply = _hand_over(
-                arguments, {}, deadline
-            )  # a line of what it knows, without the input
+            reply = _hand_over(arguments, {}, deadline)  # for the line without the input
     except Exception as error:
         if getattr(error, "exit_code", 0) != 1:
             raise

@@ -229,9 +229,7 @@ def answer_locally(arguments: Namespace) -> tuple[int, str]:
         return _poll_and_answer(arguments, query)
     at, found = now(), load_saved(arguments)
     state = found.state_for(query)
-    reply = answer_query(
-        state, at, query
-    )  # before the poll: it raises what is wrong with the query
+    reply = answer_query(state, at, query)  # raises what is wrong with the query, before a poll
     is_enough = found.is_newest(at) if isinstance(query, Status) else found.is_fresh(at)
     if not is_enough and (polled := _after_poll(arguments, query)):
         return polled

@@ -338,7 +338,7 @@ class AccountState:
 
     @property
     def org_id(self) -> str:
-        """The organization of the settings, else of the last answer; empty while it is not known."""
+        """The organization of the settings, else that of the login; empty while it is not known."""
         return self.account.org_id or (self.identity.org_uuid if self.identity else "")
 
     @property

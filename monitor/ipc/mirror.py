@@ -47,7 +47,7 @@ def encode_delta(before: State | None, after: State) -> str:
         if new is not known.get(name)
     )
     rules = after.policy.alerts
-    # What the form of an account shows.
+    # Of the rules only what the form of an account shows.
     policy = replace(after.policy, alerts=RuleBook(rules.thresholds, overrides=rules.overrides))
     state = replace(after, policy=policy, accounts={}, conditions={}, restored={}, log=())
     log = None if before is not None and not whole and after.log is before.log else after.log

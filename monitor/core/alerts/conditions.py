@@ -128,9 +128,9 @@ def _advance_all(
 ) -> tuple[Conditions, list[Alert]]:
     """Advance the conditions of which the rules speak, and return those that have begun to fire as alerts."""
     now = {
-        condition_key(alert.kind, alert.window): fact
+        condition_key(fact.alert.kind, fact.alert.window): fact
         for fact in facts
-        if rules.applies((alert := fact.alert).kind, alert.account, alert.window)
+        if rules.applies(fact.alert.kind, fact.alert.account, fact.alert.window)
     }
     conditions, alerts = {}, []
     for key in {**old, **now}:

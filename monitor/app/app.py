@@ -173,8 +173,9 @@ class App:
 
     def _is_polling(self) -> bool:
         """Return whether some account is being polled or due: its alerts belong to the same burst."""
-        now = self.clock.now()
-        return any(a.polling or a.next_poll_at <= now for a in self.store.state.accounts.values())
+        now, state = self.clock.now(), self.store.state
+        polls = state.policy.polls  # without polls every account stays due
+        return any(a.polling or (polls and a.next_poll_at <= now) for a in state.accounts.values())
 
     async def _refresh_firing(self, channels: ChannelSet) -> None:
         """Repeat the firing alerts to Alertmanagers, which take silence for their end."""

@@ -6,6 +6,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from monitor.notify.queue import LONGEST_SECS
 from tests.end_to_end.crowd import Crowd, crowd
 from tests.end_to_end.world import MONITOR
 from tests.real.bus import wait_until
@@ -26,6 +27,19 @@ def test_claude_codes_own_word_is_enough(tmp_path: Path) -> None:
         assert shown(many)["user-0@example.com"] == ("live", 0.64)
         assert many.run("guard", "--account", "user-0@example.com", "--max", "60").returncode == 4
         assert many.api.seen == []
+
+
+def test_an_alert_waits_for_no_poll_that_never_comes(tmp_path: Path) -> None:
+    with crowd(tmp_path) as many:
+        switch_off_the_api(many)
+        for number in range(2):
+            note(many, number, 21 + number)
+        many.serve()
+        many.wait_for_leader()
+        wait_until(lambda: shown(many).get("user-0@example.com") == ("stale", 0.21), "the figures")
+        hand_over(many, 0, 85)
+        told = [("user-0@example.com", "5h", "threshold_80")]
+        wait_until(lambda: many.told() == told, "the alert", LONGEST_SECS - 2)
 
 
 def switch_off_the_api(many: Crowd) -> None:

@@ -156,9 +156,8 @@ def past_samples(
     steps = max(sum(map(_use, _steps(ends - WEEK, quiet))), 1)
     per_step, cost = max(level_of_week - last_level * USUAL_COST, 0.0) / steps, USUAL_COST
     most_steps = WINDOW / STEP * max(WEEKS)
-    if (
-        per_step * most_steps > cost
-    ):  # in so heavy a week each window costs more, so that none exceeds 100 %
+    if per_step * most_steps > cost:
+        # In so heavy a week each window costs more, so that none exceeds 100 %.
         per_step = level_of_week / (steps + last_level * most_steps)
         cost = per_step * most_steps
     opened, level = ends - 2 * len(WEEKS) * WEEK, 0.0

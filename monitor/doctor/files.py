@@ -119,7 +119,7 @@ def folder_check(folder: Path) -> Check:
 
 
 def database_checks(path: Path) -> list[Check]:
-    """Return a warning for a damaged state database, and one for each that was set aside; none where all is well."""
+    """Return what is wrong with the state database, and a warning for each that was set aside; mostly nothing."""
     checks = []
     try:
         check(path)
@@ -128,7 +128,10 @@ def database_checks(path: Path) -> list[Check]:
             words = f"{error}; it is set aside, and a new one begun, when a monitor starts"
             checks.append(STATE.warn(words, shell("monitor", "serve")))
         else:
-            look = f"{shell('ls', '-l', str(path))} says whose it is, and who may use it"
+            look = (
+                f"{shell('ls', '-l', str(path))} says whose it is and who may use it, "
+                f"{shell('fuser', str(path))} which programs do"
+            )
             checks.append(STATE.fail(f"{error}", look))
     for aside in list_set_aside(path):
         words = (

@@ -11,6 +11,7 @@ import pytest
 from monitor.doctor.files import database_checks, folder_check
 from monitor.doctor.report import Outcome
 from monitor.storage.db import StateFile
+from tests.doctor.factories import advice
 
 LOOK = (
     "import sys; from pathlib import Path;"
@@ -50,6 +51,7 @@ def test_only_what_is_wrong_with_the_database_itself_is_said_to_be_mended(folder
         (check,) = database_checks(path)
     assert check.outcome is Outcome.FAIL
     assert check.found == f"{path} cannot be read: database is locked"
+    assert f"`fuser {path}`" in advice(check)
     path.write_text("no database")
     (check,) = database_checks(path)
     assert check.outcome is Outcome.WARN

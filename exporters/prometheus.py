@@ -1,7 +1,7 @@
 """The state as a Prometheus page, of which each scrape renders only what has changed. A scrape causes no poll.
 
-The page has two parts: a stable one, whose lines are kept for each account until its state changes or the time makes
-another value of it, and one that is new in each scrape: countdowns, and the metrics of this process.
+The page has two parts: a stable one, whose lines are kept for each account until its state, or time alone, changes one
+of them; and one that is new in each scrape: countdowns, and the metrics of this process.
 """
 
 import struct

@@ -100,7 +100,7 @@ class RunOut:
         return self._tail(self.mean_use(instant), points)
 
     def quantile(self, instant: datetime, probability: float) -> float:
-        """Return the points of which at least so many are used by then with this probability."""
+        """Return how many points, at least, are used by then with this probability."""
         low, high = 0.0, 4 * self.expected[-1] + 100 if self.expected else 0.0
         if instant <= self.start:
             return 0.0

@@ -89,8 +89,8 @@ LATELY: Final = timedelta(hours=1)
 class State:
     """Accounts by name, in the order of the settings; `active` is an index into them.
 
-    `restored` waits for its accounts to be loaded. `storage_failure` says why alerts are not being
-    written down, `looked_around` that figures are had without polls, and were looked for. `log` has the newest alerts,
+    `restored` waits for its accounts to be loaded. `storage_failure` says why alerts are not being written down,
+    `looked_around` that nothing is polled, and Claude Code's own figures were read. `log` has the newest alerts,
     the oldest of them first. `loaded_at` is when the settings were last read, `reload_failed` that they are wrong now.
     `clock_offset` is what the machine's clock lacks; all instants of the state are true ones.
     """

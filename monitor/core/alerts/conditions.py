@@ -1,6 +1,6 @@
 """Lasting conditions: what is true for a while, and becomes an alert once it has been true for long enough. Pure.
 
-The window machine in `monitor.core.alerts.machine` alerts of what happens at one sample. A condition lasts, and needs
+The machine in `monitor.core.alerts.machine` makes alerts of what happens at one sample. A condition lasts, and needs
 no sample at all: a login that is needed, an account that cannot be read, a pace that will not last, no account left.
 Each condition is, in Prometheus's words:
 
@@ -252,7 +252,7 @@ def account_facts(account: AccountState, at: datetime) -> Iterator[Fact]:
 def _is_another_change(ratio: float, began: datetime, told: float, until: datetime | None) -> bool:
     """Return whether a change began after the one that was told, and has led to another cost.
 
-    One of both alone may also come of learning the same change again, from samples that are kept hourly by now.
+    Either alone may also come of learning the same change again, from samples that are kept hourly by now.
     """
     is_later = until is not None and began > until - CHANGE_IS_KNOWN
     return is_later and told > 0 and abs(math.log(ratio / told)) > ANOTHER_COST

@@ -218,7 +218,7 @@ class _Machine:
         return EndedWeek(end, old.period, old.utilization, old.at, self.at)
 
     def _check_thresholds(self, memory: WindowMemory) -> Result:
-        """Alert of the highest threshold that is reached, unless it or a higher one was told in this period.
+        """Make an alert of the highest threshold that is reached, unless it or a higher one was told in this period.
 
         The limit has no alert of its own where the user has set it as a threshold.
         """

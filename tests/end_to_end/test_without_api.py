@@ -14,11 +14,7 @@ from tests.real.bus import wait_until
 
 def test_claude_codes_own_word_is_enough(tmp_path: Path) -> None:
     with crowd(tmp_path) as many:
-        switch_off_the_api(many)
-        for number in range(2):
-            note(many, number, 21 + number)
-        many.serve()
-        many.wait_for_leader()
+        serve_without_api(many)
         kept = ("stale", 0.22)
         wait_until(lambda: shown(many).get("user-1@example.com") == kept, "the kept figures")
         assert shown(many)["user-2@example.com"] == ("waiting", None)
@@ -31,20 +27,21 @@ def test_claude_codes_own_word_is_enough(tmp_path: Path) -> None:
 
 def test_an_alert_waits_for_no_poll_that_never_comes(tmp_path: Path) -> None:
     with crowd(tmp_path) as many:
-        switch_off_the_api(many)
-        for number in range(2):
-            note(many, number, 21 + number)
-        many.serve()
-        many.wait_for_leader()
+        serve_without_api(many)
         wait_until(lambda: shown(many).get("user-0@example.com") == ("stale", 0.21), "the figures")
         hand_over(many, 0, 85)
         told = [("user-0@example.com", "5h", "threshold_80")]
         wait_until(lambda: many.told() == told, "the alert", LONGEST_SECS - 2)
 
 
-def switch_off_the_api(many: Crowd) -> None:
+def serve_without_api(many: Crowd) -> None:
+    """Start a monitor that asks nobody, beside what Claude Code keeps of two accounts."""
     file = many.settings
     file.write_text(file.read_text().replace("[api]\n", "[api]\nenabled = false\n"))
+    for number in range(2):
+        note(many, number, 21 + number)
+    many.serve()
+    many.wait_for_leader()
 
 
 def note(many: Crowd, number: int, percent: float) -> None:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta, tzinfo
+from datetime import UTC, datetime, timedelta, tzinfo
 from itertools import pairwise
 from typing import Final
 
@@ -47,6 +47,10 @@ MOST_SAMPLES: Final = 2000
 IN_FULL: Final = timedelta(hours=10)
 HOURS_AHEAD: Final = LONGEST_PLAN // HOUR
 TREND_SLICES: Final = 24
+MANY: Final = 100
+POOL_EVERY: Final = timedelta(minutes=1)
+"""The least time between two forecasts of all accounts together, of so many, whose samples come every few seconds."""
+
 AHEAD_SECS: Final = 10.0
 """Limit of all forecasts of a command, which learns of each account anew."""
 
@@ -232,6 +236,7 @@ class Forecaster:
         self._models: dict[str, AccountModel] = {}
         self._demand: Activity | None = None
         self._demand_at: datetime | None = None
+        self._pool_at: datetime | None = None
         self._imported: str | None = None
         self._looked_at = -math.inf
 
@@ -331,10 +336,16 @@ class Forecaster:
 
     def _pool(self, state: State, now: datetime) -> PoolForecast | None:
         """Forecast the accounts that can be used together; None for a single one, or while too little is known."""
+        age = now - (self._pool_at or datetime.min.replace(tzinfo=UTC))
+        if len(state.accounts) >= MANY and timedelta(0) <= age < POOL_EVERY:
+            return state.pool
+        if any(a.usage and name not in self._models for name, a in state.accounts.items()):
+            return None
         limits = all_limits(state, now)
         models = {one.name: self._models[one.name] for one in limits if one.name in self._models}
         if len(limits) < 2 or len(models) < len(limits):
             return None
+        self._pool_at = now
         weights = {one.name: one.plan_weight for one in limits}
         if self._demand is None or self._demand_at is None or now - self._demand_at >= LEARN_EVERY:
             fives = {n: m.windows[FIVE_HOURS] for n, m in models.items() if FIVE_HOURS in m.windows}

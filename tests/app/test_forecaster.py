@@ -4,7 +4,9 @@ import asyncio
 from collections.abc import Sequence
 from datetime import UTC, timedelta
 
-from monitor.app.forecaster import LOOK_SECS, Forecaster
+import pytest
+
+from monitor.app.forecaster import LOOK_SECS, MANY, POOL_EVERY, Forecaster
 from monitor.app.past_samples import History
 from monitor.core.events import AccountsLoaded, PollSucceeded, Ticked
 from monitor.core.model import Account, AccountForecast
@@ -127,3 +129,42 @@ async def test_what_another_process_imports_is_learned_from_without_a_new_sample
         running.store.dispatch(Ticked(running.clock.now()))
         found = await running.forecast(knows=True)
     assert found.windows["7d"].run_out_probability > 0.8
+
+
+def work_days(name: str) -> Sequence[StoredSample]:
+    """Four days of a 5h window that is used to a half in each five hours."""
+    hours = [(NOW - timedelta(hours=96 - hour), hour % 5) for hour in range(96)]
+    return [
+        StoredSample(at, name, "5h", 0.1 * step, at + timedelta(hours=5 - step))
+        for at, step in hours
+    ]
+
+
+@pytest.mark.parametrize(("count", "waits"), [(2, False), (MANY, True)])
+async def test_many_accounts_are_forecast_together_once_a_minute(count: int, waits: bool) -> None:
+    names = [f"a{number}" for number in range(count)]
+    past, clock, store = Past(), FakeClock(NOW), Store(State())
+    store.dispatch(AccountsLoaded(NOW, tuple(Account(name, f"org-{name}") for name in names)))
+    forecaster = Forecaster(store, clock, past, UTC)
+
+    async def poll(*polled: str) -> None:
+        ends_in = timedelta(hours=4)
+        seen = usage(window("5h", 10, ends_in), at=clock.now())
+        for name in polled:
+            store.dispatch(PollSucceeded(clock.now(), name, seen, ends_in))
+        assert await forecaster.catch_up()
+
+    for name in names:
+        await past.keep(*work_days(name))
+    await poll(*names)
+    first = store.state.pool
+    assert first is not None
+    assert first.free[0].likely == count
+
+    await clock.advance(POOL_EVERY.total_seconds() / 2)
+    await poll(names[0])
+    assert (store.state.pool is first) == waits
+    await clock.advance(POOL_EVERY.total_seconds() / 2)
+    await poll(names[1])
+    assert store.state.pool is not None
+    assert store.state.pool.at == clock.now()

@@ -126,7 +126,8 @@ def find_login(
     accounts = state.accounts.items()
     names = [name for name, one in accounts if one.account.auth_method is AuthMethod.OAUTH]
     secret = login.credential.secret
-    owner = cache.owner_of(secret, names)
+    owners = cache.accounts_with(secret)
+    owner = next((name for name in names if name in owners), None)
     if owner is None and cache.profile_of(secret) is None:
         if not login.credential.is_dead(now):
             return NOT_KNOWN

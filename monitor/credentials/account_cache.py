@@ -5,7 +5,8 @@ Kept beside the settings, which hold only what the user said. It holds no secret
 """
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -82,6 +83,7 @@ class CachedAccount:
 
 
 _NOTHING: Final = CachedAccount()
+_IDENTITY, _TOKEN, _FOLDER = "identity", "token", "folder"
 
 
 def digest(secret: Secret) -> str:
@@ -105,29 +107,33 @@ class AccountCache:
         """Names of accounts that the settings do not have, or not any more."""
         self._profiles = dict(_decode(_Profiles, entries.get(_PROFILES, {})) or {})
         self._facts: dict[str, CachedAccount] = {}
+        self.identified: set[str] = set()
+        """The names of the accounts whose identity is known."""
+        self._names: defaultdict[Hashable, set[str]] = defaultdict(set)
+        """The accounts of which an identity, a token or a folder is known."""
         for name, entry in entries.items():
-            facts = None if name == _PROFILES else _decode(CachedAccount, entry)
-            if facts is not None:
-                self._facts[name] = facts
+            self._put(name, None if name == _PROFILES else _decode(CachedAccount, entry))
 
     def __getitem__(self, name: str) -> CachedAccount:
         return self._facts.get(name, _NOTHING)
 
     def __setitem__(self, name: str, facts: CachedAccount) -> None:
         if self._facts.get(name) != facts:
-            self._facts[name] = facts
+            self._put(name, facts)
             self._save(name, encode(CachedAccount, facts))
 
     def forget(self, name: str) -> None:
         """Forget all of the account, and whose its tokens were."""
-        facts = self._facts.pop(name, None)
+        facts = self._facts.get(name)
+        self._put(name, None)
         if facts is not None:
             self._save(name, None)
             known = self._profiles.items()
             self._keep_profiles({key: p for key, p in known if p.identity != facts.identity})
 
     def rename(self, old: str, new: str) -> None:
-        facts = self._facts.pop(old, None)
+        facts = self._facts.get(old)
+        self._put(old, None)
         if facts is not None:
             self._save(old, None)
             self[new] = facts
@@ -136,14 +142,14 @@ class AccountCache:
         """Return whose token it is, an account's or a stranger's; None where that was not found out yet."""
         return self._profiles.get(digest(secret))
 
-    def owner_of(self, secret: Secret, names: Iterable[str]) -> str | None:
-        """Return the one of these accounts whose token this is; None where that is not known."""
-        key, profile = digest(secret), self.profile_of(secret)
-        for name in names:
-            facts = self[name]
-            if facts.token_digest == key or (profile and profile.identity == facts.identity):
-                return name
-        return None
+    def accounts_with(self, secret: Secret) -> Set[str]:
+        """Return the names of the accounts whose token this is, as far as that is known."""
+        profile, names = self.profile_of(secret), self._names_by(_TOKEN, digest(secret))
+        return names if profile is None else names | self.accounts_of(profile.identity)
+
+    def accounts_of(self, identity: Identity) -> Set[str]:
+        """Return the names of the accounts that are known to have this identity."""
+        return self._names_by(_IDENTITY, identity)
 
     def remember(self, secret: Secret, profile: Profile) -> None:
         """Remember whose token it is."""
@@ -170,13 +176,35 @@ class AccountCache:
 
     def accounts_in(self, folder: str) -> set[str]:
         """Return the names of the accounts whose login is believed to be in this folder."""
-        here = {name for name, facts in self._facts.items() if folder in facts.folders}
-        return here - self._unlisted
+        return self._names_by(_FOLDER, folder) - self._unlisted
+
+    def _names_by(self, kind: str, value: Hashable) -> set[str]:
+        return set(self._names.get((kind, value), ()))
+
+    def _put(self, name: str, facts: CachedAccount | None) -> None:
+        """Replace what is known of the account; None is nothing."""
+        self.identified.discard(name)
+        for key in _keys(self._facts.pop(name, _NOTHING)):
+            self._names[key].discard(name)
+            if not self._names[key]:
+                del self._names[key]
+        if facts is not None:
+            self._facts[name] = facts
+            if facts.identity is not None:
+                self.identified.add(name)
+            for key in _keys(facts):
+                self._names[key].add(name)
 
     def _keep_profiles(self, profiles: _Profiles) -> None:
         if profiles != self._profiles:
             self._profiles = profiles
             self._save(_PROFILES, encode(_Profiles, profiles) or None)
+
+
+def _keys(facts: CachedAccount) -> list[Hashable]:
+    """Return the keys by which the account is found."""
+    folders = [(_FOLDER, folder) for folder in facts.folders]
+    return [(_IDENTITY, facts.identity), (_TOKEN, facts.token_digest), *folders]
 
 
 def _may_have_been(facts: CachedAccount, account: Account) -> bool:

@@ -72,9 +72,8 @@ class LocalUsage:
 
     async def look(self) -> None:
         """Bring what is new in any `.claude.json` into the state."""
+        await self._watcher.find_places_once()  # later the watcher finds what is new
         places = self._registry.places
-        if not places:  # else the watcher finds what is new
-            await self._watcher.find_places()
         for key in self._readings.keys() - places.keys():
             del self._readings[key]
         sources = [place.source for place in places.values()]
@@ -133,8 +132,8 @@ class LocalUsage:
 
     def _account_of(self, identity: Identity) -> str | None:
         """Return the name of the account that is proven to have this identity."""
-        names = self._store.state.accounts
-        return next((name for name in names if self._cache[name].identity == identity), None)
+        found, names = self._cache.accounts_of(identity), self._store.state.accounts
+        return next((name for name in names if name in found), None) if found else None
 
     async def _facts(self, source: LoginSource, stamp: Hashable) -> ClaudeFacts | None:
         """Read what `.claude.json` says, or said a moment ago; None where it says nothing that can be read."""

@@ -7,12 +7,13 @@ date says. The accounts are those of the state: nothing here reads the settings 
 
 import asyncio
 import os.path
-from collections import Counter
-from collections.abc import Collection, Hashable, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Hashable, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
+from itertools import count
 from typing import Final, Protocol
 
 from monitor.core.errors import (
@@ -48,9 +49,11 @@ class Place:
 
     That there is no login is no failure. The rest is the watcher's: `stamp` is the one seen last, `read_stamp` that of
     the content that could be read last, and `done_for` the stamp and the accounts for which nothing is left to do.
+    `number` counts the places in the order in which they were found.
     """
 
     source: LoginSource
+    number: int
     login: Login | None = None
     owner: str | None = None
     failure: Failure | None = None
@@ -67,6 +70,9 @@ class LoginRegistry:
 
     def __init__(self, cache: AccountCache) -> None:
         self.places: dict[str, Place] = {}
+        self._by_owner: defaultdict[str, set[Place]] = defaultdict(set)
+        self._by_folder: defaultdict[str, set[Place]] = defaultdict(set)
+        self._numbers = count()
         self._cache = cache
         self._superseded: set[str] = set()
         self._refused: set[str] = set()
@@ -81,7 +87,9 @@ class LoginRegistry:
         touched: set[str] = set()
         for key in self.places.keys() - {source.key for source in sources}:
             touched |= self.assign(self.places[key].source, None, None)
-            del self.places[key]
+            place = self.places.pop(key)
+            if place.source.folder is not None:
+                self._by_folder[place.source.folder].discard(place)
         for source in sources:
             self._place(source)
         return touched
@@ -143,7 +151,7 @@ class LoginRegistry:
         if last is not None and new is not None:
             self._last[new] = last
         for place in self.places_of(old):
-            place.owner = new
+            self._set_owner(place, new)
 
     # What is known of an account, or of a place
 
@@ -154,16 +162,16 @@ class LoginRegistry:
 
     def places_of(self, name: str, folders: Collection[str] = ()) -> list[Place]:
         """Return the places where the account's logins are, and those in these folders."""
-        places = self.places.values()
-        return [p for p in places if p.owner == name or p.source.folder in folders]
+        found = self._by_owner.get(name, set()).union(*map(self._in_folder, folders))
+        return sorted(found, key=_number)
 
     async def places_at(self, folder: str) -> list[Place]:
         """Return the places of the folder, however it is spelled; "" is the default one."""
         key = folder or os.path.expanduser(DEFAULT)  # noqa: ASYNC240, PTH111 - asks no disk; a Path may raise
         with suppress(TimeoutError):
             key = await self._threads.run(partial(os.path.realpath, key))
-        places = [p for k, p in self.places.items() if k == key or p.source.folder == folder]
-        return sorted(places, key=lambda place: place.source.key != key)
+        places = self._in_folder(folder) | ({self.places[key]} if key in self.places else set())
+        return sorted(places, key=lambda place: (place.source.key != key, place.number))
 
     def tokens_of(self, name: str) -> list[Credential]:
         """Return all known tokens of the account, also one whose place another account has taken."""
@@ -186,12 +194,12 @@ class LoginRegistry:
 
     def failure_of(self, name: str, folders: Collection[str]) -> Failure | None:
         """Return why one of these folders, which may have the account's login, cannot be read; None where all can."""
-        places = (p for p in self.places.values() if p.source.folder in folders)
+        places = sorted(set().union(*map(self._in_folder, folders)), key=_number)
         return next((p.failure for p in places if p.failure and p.owner in (None, name)), None)
 
     def is_empty(self, folder: str) -> bool:
         """Say whether it is known that there is no login in the folder."""
-        found = [place for place in self.places.values() if place.source.folder == folder]
+        found = self._in_folder(folder)
         return bool(found) and all(
             p.read_stamp is not NEVER_LOOKED and p.login is None and p.failure is None
             for p in found
@@ -203,7 +211,22 @@ class LoginRegistry:
 
     def _place(self, source: LoginSource) -> Place:
         """Return the place of this source, a new one where it is not known yet."""
-        return self.places.setdefault(source.key, Place(source))
+        if source.key not in self.places:
+            place = self.places[source.key] = Place(source, next(self._numbers))
+            if source.folder is not None:
+                self._by_folder[source.folder].add(place)
+        return self.places[source.key]
+
+    def _in_folder(self, folder: str) -> set[Place]:
+        """Return the places of the folder, as it is spelled."""
+        return self._by_folder.get(folder, set())
+
+    def _set_owner(self, place: Place, name: str | None) -> None:
+        if place.owner is not None:
+            self._by_owner[place.owner].discard(place)
+        place.owner = name
+        if name is not None:
+            self._by_owner[name].add(place)
 
     def _set(
         self,
@@ -221,8 +244,13 @@ class LoginRegistry:
             self._superseded.discard(digest(login.credential.secret))
             if before and before != owner and old and old.credential.proven:
                 self._last[before] = old.credential
-        place.login, place.owner, place.failure = login, owner, failure
+        place.login, place.failure = login, failure
+        self._set_owner(place, owner)
         return set() if before is None else {before}
+
+
+def _number(place: Place) -> int:
+    return place.number
 
 
 class ProfileSource(Protocol):
@@ -249,6 +277,8 @@ class Owners:
         self._stores = stores
         self._store = store
         self._clock = clock
+        self._kept: dict[str, str] = {}
+        """The digests of the tokens that are kept for accounts which nobody has identified; "" is none."""
 
     @property
     def asks(self) -> bool:
@@ -284,8 +314,13 @@ class Owners:
     def accounts(self) -> list[Account]:
         return [state.account for state in self._store.state.accounts.values()]
 
-    def _oauth_accounts(self) -> list[Account]:
-        return [account for account in self.accounts() if account.auth_method is AuthMethod.OAUTH]
+    def _oauth_accounts(self, names: Set[str] | None = None) -> list[Account]:
+        """Return the accounts of Claude Code's logins, or those of these names, in the order of the settings."""
+        if names is not None and not names:
+            return []
+        states = self._store.state.accounts.items()
+        accounts = [state.account for n, state in states if names is None or n in names]
+        return [account for account in accounts if account.auth_method is AuthMethod.OAUTH]
 
     def account(self, name: str) -> Account:
         """The account of that name. Raises TrackerError where there is none."""
@@ -313,17 +348,25 @@ class Owners:
 
     async def owner_of(self, secret: Secret) -> str | None:
         """Return the name of the account whose token this is, as far as that is known without asking the API."""
-        oauth = self._oauth_accounts()
-        known = self.cache.owner_of(secret, (account.name for account in oauth))
-        if known is not None:
-            return known
-        for account in oauth:
-            if self.cache[account.name].identity is None:
-                with suppress(CredentialError):
-                    kept = await self._stores.read_kept(account)
-                    if kept is not None and kept.secret == secret:
-                        return account.name
-        return None
+        owners = self._oauth_accounts(self.cache.accounts_with(secret))
+        if not owners:
+            await self._read_kept()
+            key = digest(secret)
+            names = {name for name, kept in self._kept.items() if kept == key}
+            owners = self._oauth_accounts(names - self.cache.identified)
+        return owners[0].name if owners else None
+
+    async def _read_kept(self) -> None:
+        """Read once what is kept for each account that nobody has identified."""
+        for account in self._unidentified(besides=self._kept.keys()):
+            with suppress(CredentialError):
+                kept = await self._stores.read_kept(account)
+                self._kept[account.name] = digest(kept.secret) if kept else ""
+
+    def _unidentified(self, besides: Set[str] = frozenset()) -> list[Account]:
+        """Return the accounts that nobody has identified, without those `besides`."""
+        names = self._store.state.accounts.keys() - self.cache.identified - besides
+        return self._oauth_accounts(names)
 
     def learn_profile(self, name: str, profile: Profile, login: Login | None = None) -> None:
         """Remember whose account it is, and its plan, as far as either the API or Claude Code says it."""
@@ -360,13 +403,13 @@ class Owners:
         """Return the account that this profile, of the login in this folder, is of: the one of its identity; else one
         that was never identified, by its name, by its folder in the settings, or by asking whose its own token is.
         """
-        accounts = self._oauth_accounts()
-        for account in accounts:
-            if self.cache[account.name].identity == profile.identity:
-                return account
-        for account in sorted(accounts, key=lambda account: not account.org_id):
-            may_be = account.org_id in ("", profile.identity.org_uuid)
-            if not may_be or self.cache[account.name].identity is not None:
+        identity = profile.identity
+        known = self._oauth_accounts(self.cache.accounts_of(identity))
+        if known:
+            return known[0]
+        possible = [a for a in self._unidentified() if a.org_id in ("", identity.org_uuid)]
+        for account in sorted(possible, key=lambda account: not account.org_id):
+            if account.name in self.cache.identified:  # somebody has asked meanwhile
                 continue
             if is_of_email(account, profile.email) and not self._is_told_from(account, profile):
                 return account

@@ -88,6 +88,8 @@ class LoginWatcher:
         self._freshen_secs = freshen_secs
         self._threads = DaemonThreads(PEEK_SECS)
         self._current: str | None = None
+        self._last_names: tuple[str, ...] = ()
+        self._finding = asyncio.Lock()
         self._first_look = asyncio.Lock()
         self._has_looked = False
 
@@ -108,7 +110,7 @@ class LoginWatcher:
         """Deal with every place that has changed since the last look."""
         await self.find_places()
         stamps = await self._peek()
-        some, names = asyncio.Semaphore(AT_ONCE), tuple(self._store.state.accounts)
+        some, names = asyncio.Semaphore(AT_ONCE), self._names()
 
         async def look_at(place: Place) -> None:
             async with some:
@@ -125,6 +127,16 @@ class LoginWatcher:
 
     async def find_places(self) -> Sequence[LoginSource]:
         """Find the places anew, and return them; the first one is where Claude Code looks."""
+        async with self._finding:
+            return await self._find_places()
+
+    async def find_places_once(self) -> None:
+        """Find the places unless they are known: one search will do for all who ask at the start."""
+        async with self._finding:
+            if not self.registry.places:
+                await self._find_places()
+
+    async def _find_places(self) -> Sequence[LoginSource]:
         sources = await self._sources(self._owners.folders())
         self._current = sources[0].key if sources else None
         await self._resolver.settle(self.registry.track(sources))
@@ -142,6 +154,13 @@ class LoginWatcher:
         for place in self.registry.places.values():
             place.done_for, place.not_before = NEVER_LOOKED, None
 
+    def _names(self) -> tuple[str, ...]:
+        """Return the names of all accounts: the same object until they change, so that it is compared at once."""
+        names = tuple(self._store.state.accounts)
+        if names != self._last_names:
+            self._last_names = names
+        return self._last_names
+
     # The poller's credentials
 
     async def credential(self, account: Account, rejected: Credential | None = None) -> Credential:
@@ -157,8 +176,7 @@ class LoginWatcher:
         if account.auth_method is AuthMethod.OAUTH:
             try:
                 async with asyncio.timeout(FIND_SECS):
-                    if not self.registry.places:
-                        await self.find_places()
+                    await self.find_places_once()
                     places = self.registry.places_of(name, self._owners.folders_of(account))
                     if not places:
                         await self.look_once()
@@ -185,7 +203,7 @@ class LoginWatcher:
             stamp = await place.source.stamp()
             if stamp != place.stamp:
                 place.failures, place.not_before = 0, None
-            seen = stamp, tuple(self._store.state.accounts)
+            seen = stamp, self._names()
             waits = place.not_before is not None and self._clock.now() < place.not_before
             if waits or (seen == place.done_for and not again):
                 return

@@ -1,7 +1,10 @@
+import asyncio
+from collections.abc import Sequence
 from datetime import timedelta
 
 from monitor.core.errors import ApiError, Failure, Reason
 from monitor.core.model import Account, Secret, Storage
+from monitor.credentials.claude_code import LoginSource
 from tests.builders import after
 from tests.credentials.factories import AccountsRig, FakeLogin
 
@@ -180,3 +183,30 @@ async def test_a_poll_waits_for_its_own_place_and_for_no_other_one() -> None:
     rig.knows("t1", ME)
     rig.logins = [FakeLogin("x", "/x", hangs=True), FakeLogin("t1", "/w", after(hours=8))]
     assert (await rig.credentials.credential(rig.account(ME))).secret == Secret("t1")
+
+
+async def test_of_many_accounts_the_keyring_is_asked_about_each_only_a_few_times() -> None:
+    people = [f"user{number}@example.com" for number in range(40)]
+    rig = AccountsRig(*map(Account, people))
+    rig.logins = [FakeLogin(f"t{number}", f"/{number}") for number in range(len(people))]
+    for number, name in enumerate(people):
+        rig.knows(f"t{number}", name, org=f"org-{number}")
+    await rig.watcher.look()
+    assert [place.owner for place in rig.registry.places.values()] == people
+    assert rig.keyring.asked <= 5 * len(people)
+
+
+async def test_polls_that_begin_together_need_one_search_for_places() -> None:
+    rig, searches = await rig_with_me(), 0
+
+    async def sources(_: Sequence[str]) -> Sequence[LoginSource]:
+        nonlocal searches
+        searches += 1
+        await asyncio.sleep(0)
+        return rig.logins
+
+    rig.start(sources)
+    account = rig.file.listed[0]
+    found = await asyncio.gather(*(rig.credentials.credential(account) for _ in range(8)))
+    assert {credential.secret for credential in found} == {Secret("t1")}
+    assert searches == 1

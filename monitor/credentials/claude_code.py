@@ -14,7 +14,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Hashable, Iterable, Mapping, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -376,10 +376,11 @@ class Discovery:
             return (is_listed or has_signs(folder)) and file_of(folder) != ours
 
         known = [*given, *([current.folder] if current.folder else [])]
-        named = (Path(folder).parent for folder in known)
-        parents = dict.fromkeys([self._home, *named, *nests(self._home)])
+        named = dict.fromkeys(folder.rstrip("/").rpartition("/")[0] or "/" for folder in known)
+        parents = dict.fromkeys([self._home, *map(Path, named), *nests(self._home)])
         is_default_there = SERVICE in listed or os.path.isdir(self._home / ".claude")  # noqa: PTH112 - never raises
-        folders = [*([""] if is_default_there else []), *given, *siblings(parents, looks_used)]
+        others = siblings(parents, looks_used, frozenset(given))
+        folders = [*([""] if is_default_there else []), *given, *others]
         found: dict[tuple[int, int] | str, ClaudeCode] = {}
         for source in (current, *map(self.source, folders)):
             found.setdefault(file_of(source.key), source)
@@ -411,18 +412,22 @@ def file_of(folder: str) -> tuple[int, int] | str:
     return found.st_dev, found.st_ino
 
 
-def siblings(parents: Iterable[Path], is_login: Callable[[str], bool]) -> list[str]:
-    """Return the folders right in these that are the user's and pass `is_login`, sorted within each parent."""
-    folders = (str(parent / name) for parent in parents for name in _names(parent)[:MAX_LOOKS])
+def siblings(
+    parents: Iterable[Path], is_login: Callable[[str], bool], known: Set[str] = frozenset()
+) -> list[str]:
+    """Return the folders right in these that are the user's and pass `is_login`, without the known ones, sorted within
+    each parent.
+    """
+    folders = (path for parent in parents for path in _paths(parent, known)[:MAX_LOOKS])
     return [folder for folder in folders if _is_our_folder(folder) and is_login(folder)]
 
 
 def nests(home: Path) -> list[Path]:
     """Return `~/.config`, and the folders in it and in the home folder that speak of Claude, with those below."""
     config = home / ".config"
-    folders = [parent / name for parent in (home, config) for name in _names(parent)]
-    named = [folder for folder in folders if "claude" in folder.name.lower()]
-    nests = [folder / name for folder in [*named, home / ".ccs"] for name in _NESTED]
+    folders = [path for parent in (home, config) for path in _paths(parent, pattern="claude")]
+    folders.append(str(home / ".ccs"))
+    nests = (Path(folder, name) for folder in folders for name in _NESTED)
     return [config, *islice((nest for nest in nests if _is_our_folder(str(nest))), MAX_NESTS)]
 
 
@@ -431,15 +436,17 @@ def has_signs(folder: str) -> bool:
     return any(os.path.lexists(os.path.join(folder, sign)) for sign in _SIGNS)  # noqa: PTH118 - as above
 
 
-def _names(parent: Path) -> list[str]:
-    """Return the printable names in this folder; those that contain "claude" come first, should there be too many."""
+def _paths(parent: Path, known: Set[str] = frozenset(), pattern: str = "") -> list[str]:
+    """Return what is in this folder under a printable name; "claude" comes first, should there be too much."""
     try:
         with os.scandir(parent) as entries:
-            names = [entry.name for entry in islice(entries, MAX_NAMES)]
+            found = [(entry.name, entry.path) for entry in islice(entries, MAX_NAMES)]
     except OSError:
         return []
-    names = [name for name in names if name.isprintable()]
-    return sorted(names, key=lambda name: ("claude" not in name.lower(), natural_key(name)))
+    named = [(n, path) for n, path in found if path not in known and pattern in n.lower()]
+    named = [each for each in named if each[0].isprintable()]
+    named.sort(key=lambda each: ("claude" not in each[0].lower(), natural_key(each[0])))
+    return [path for _name, path in named]
 
 
 def _is_our_folder(folder: str) -> bool:

@@ -131,6 +131,7 @@ def test_a_folder_that_somebody_else_has_put_there_is_none(
 ) -> None:
     work = used(tmp_path / "work")
     assert siblings([tmp_path], has_signs) == [work]
+    assert siblings([tmp_path], has_signs, {work}) == []
     somebody = os.getuid() + 1
     monkeypatch.setattr(os, "getuid", lambda: somebody)
     assert siblings([tmp_path], has_signs) == []

@@ -218,7 +218,7 @@ class App:
         """Bring the requests of all processes into the state."""
         now = self.clock.now()
         for name, sent in (
-            await self.persistence.budget.read_sent(self.store.state.accounts, now)
+            await self.persistence.budget.read_new(self.store.state.accounts, now)
         ).items():
             account = self.store.state.accounts.get(name)
             if account is None:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
-from monitor.core.model import AccountState
+from monitor.core.model import Account, AccountState, Identity
 from monitor.core.schedule import BUDGET_SPAN, SentRequests
 from monitor.storage.db import StorageError
 
@@ -56,6 +56,8 @@ class RequestBudget:
         self._database = database
         self._is_brief = is_brief
         self._is_told = False
+        self._read_at: object = None
+        self._read: dict[str, tuple[Account, Identity | None]] = {}
 
     async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> SentRequests:
         """Count one more request if it may be sent. Returns whether it may, and all requests that are known."""
@@ -74,18 +76,28 @@ class RequestBudget:
             _log.debug("requests are not counted: %s", error)
             return own.decide(base, now)
 
-    async def read_sent(
+    async def read_new(
         self, accounts: Mapping[str, AccountState], now: datetime
     ) -> dict[str, SentRequests]:
-        """Read what was sent for each of the accounts; nothing where that takes too long."""
+        """Read what was sent for the accounts of which another program may have written since the last time.
+
+        Nothing where that takes too long.
+        """
+        whose = {name: (account.account, account.identity) for name, account in accounts.items()}
+
+        def read(database: sqlite3.Connection) -> tuple[object, dict[str, SentRequests]]:
+            version = database, *database.execute("PRAGMA data_version").fetchone()
+            known = self._read if version == self._read_at else {}
+            new = [name for name in accounts if known.get(name) != whose[name]]
+            return version, {name: read_sent(database, accounts[name], now) for name in new}
+
         try:
-            return await self._database.read(
-                lambda database: {n: read_sent(database, a, now) for n, a in accounts.items()},
-                within=COUNT_SECS,
-            )
+            self._read_at, found = await self._database.read(read, within=COUNT_SECS)
         except StorageError as error:
             _log.debug("%s", error)
             return {}
+        self._read = whose
+        return found
 
 
 def acquire(

@@ -143,7 +143,7 @@ async def test_what_was_sent_while_nothing_could_be_counted_is_counted_afterward
         assert (await running.budget.acquire(account, timedelta(seconds=180), later)).allowed
         other = Account("renamed", "org-a")
         running.store.dispatch(AccountsLoaded(later, (other,)))
-        known = await running.budget.read_sent(running.store.state.accounts, later)
+        known = await running.budget.read_new(running.store.state.accounts, later)
         assert known["renamed"].requests == (NOW, later)
 
 
@@ -151,11 +151,12 @@ async def test_the_other_processes_learn_of_a_back_off_and_of_its_end(tmp_path: 
     limited = Failure(Reason.RATE_LIMITED, retry_after=timedelta(minutes=40))
     async with program(tmp_path) as running:
         mine = {"a": running.store.state.accounts["a"]}
+        theirs = RequestBudget(Database(StateFile(running.path)))
         for event in (PollFailed(after(minutes=3), "a", limited), sample("a", 9, 70)):
             running.store.dispatch(event)
             assert await running.recorder.drain()
             until = running.store.state.accounts["a"].backoff_until
-            known = (await running.budget.read_sent(mine, after(minutes=9)))["a"].backoff_until
+            known = (await theirs.read_new(mine, after(minutes=9)))["a"].backoff_until
             assert known == until == (after(minutes=43) if event.at == after(minutes=3) else None)
 
 

@@ -179,9 +179,23 @@ async def test_the_budget_of_all_settings_files_is_one(tmp_path: Path) -> None:
     limited = replace(account(), backoff_until=after(minutes=40), failures_in_a_row=1)
     asked = State(accounts={"a": account()})
     other.record(asked, replace(asked, accounts={"a": limited}), ())
-    assert (await first.read_sent({"a": account()}, NOW))["a"] == SentRequests(
+    assert (await first.read_new({"a": account()}, NOW))["a"] == SentRequests(
         (NOW,), after(minutes=40)
     )
+
+
+async def test_only_what_another_program_may_have_written_is_read_again(tmp_path: Path) -> None:
+    first, second = budget_in(tmp_path), budget_in(tmp_path)
+    mine = {"a": account(), "b": account("b", "org-b", None)}
+    assert (await first.read_new(mine, NOW)).keys() == {"a", "b"}
+    assert (await first.acquire(mine["a"], BASE, NOW)).allowed
+    assert await first.read_new(mine, NOW) == {}, "it knows what it has written itself"
+    assert (await second.acquire(mine["b"], BASE, NOW)).allowed
+    assert (await first.read_new(mine, NOW))["b"].requests == (NOW,)
+    assert await first.read_new(mine, NOW) == {}
+    identified = replace(mine["b"], identity=Identity("user-b", "org-b"))
+    assert (await first.read_new({**mine, "b": identified}, NOW)).keys() == {"b"}
+    assert (await first.read_new({**mine, "c": account("c")}, NOW)).keys() == {"b", "c"}
 
 
 async def test_where_nothing_can_be_written_a_process_that_stays_goes_by_what_it_sent_itself(
@@ -192,7 +206,7 @@ async def test_where_nothing_can_be_written_a_process_that_stays_goes_by_what_it
     asked = replace(account(), requests=tuple(before(seconds=20 * n) for n in range(28, 0, -1)))
     assert (await budget.acquire(account(), BASE, NOW)).allowed
     assert not (await budget.acquire(asked, BASE, NOW)).allowed
-    assert await budget.read_sent({"a": asked}, NOW) == {}
+    assert await budget.read_new({"a": asked}, NOW) == {}
 
 
 async def test_where_nothing_can_be_written_a_process_that_does_not_stay_asks_nothing(

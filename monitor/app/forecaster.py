@@ -7,6 +7,7 @@ takes milliseconds. Where no history is kept, what this process has seen itself 
 import asyncio
 import logging
 import math
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -29,7 +30,7 @@ from monitor.core.model import (
 from monitor.core.planning import LONGEST_PLAN
 from monitor.core.profiles import HOUR, SLOT, Activity, Profile, Sample
 from monitor.core.ranking import all_limits, choose
-from monitor.core.state import State
+from monitor.core.state import State, changed_accounts
 from monitor.core.window_cost import PIECE, Reading, WeekCost, learn_cost
 from monitor.storage.db import StorageError
 from monitor.store import Store
@@ -48,8 +49,11 @@ IN_FULL: Final = timedelta(hours=10)
 HOURS_AHEAD: Final = LONGEST_PLAN // HOUR
 TREND_SLICES: Final = 24
 MANY: Final = 100
+GATHER_SECS: Final = 1.0
+"""With so many accounts the samples of a second are forecast together."""
+
 POOL_EVERY: Final = timedelta(minutes=1)
-"""The least time between two forecasts of all accounts together, of so many, whose samples come every few seconds."""
+"""The least time between two forecasts of all accounts together, where there are so many."""
 
 AHEAD_SECS: Final = 10.0
 """Limit of all forecasts of a command, which learns of each account anew."""
@@ -117,7 +121,6 @@ class AccountModel:
     used_since: float = 0.0
     seen_at: datetime | None = None
     filled_org: str = ""
-    is_calibrated: bool = True
 
     def observe(self, usage: Usage) -> None:
         """Add the newest sample of each window that has a length."""
@@ -233,7 +236,9 @@ class Forecaster:
         self._clock = clock
         self._history = history
         self._tz = tz
+        self._seen = State()
         self._models: dict[str, AccountModel] = {}
+        self._uncalibrated = deque[tuple[str, AccountModel]]()
         self._demand: Activity | None = None
         self._demand_at: datetime | None = None
         self._pool_at: datetime | None = None
@@ -246,18 +251,20 @@ class Forecaster:
             await self._look_for_imports()
             if await self.catch_up():
                 continue
-            uncalibrated = (n for n, model in self._models.items() if not model.is_calibrated)
-            if (name := next(uncalibrated, None)) is not None:
-                await self._calibrate(name)
-            else:
-                await self._store.wait_for_change()
+            if self._uncalibrated:
+                await self._calibrate(*self._uncalibrated.popleft())
+                continue
+            state = await self._store.wait_for_change()
+            if len(state.accounts) >= MANY:
+                await self._clock.sleep(GATHER_SECS)
 
     async def catch_up(self) -> bool:
         """Forecast each account that has a new sample; return whether any had."""
+        before, self._seen = self._seen, self._store.state
         news = [
             (account, usage)
-            for name, account in self._store.state.accounts.items()
-            if (usage := account.usage)
+            for name in changed_accounts(before, self._seen)
+            if (usage := (account := self._seen.accounts[name]).usage)
             and ((model := self._models.get(name)) is None or model.seen_at != usage.at)
         ]
         for account, usage in sorted(news, key=self._order):
@@ -281,6 +288,7 @@ class Forecaster:
             return
         if before in (None, self._imported):
             return
+        self._seen = State()
         for model in self._models.values():
             model.learned_at = model.seen_at = None
         self._demand_at = None
@@ -309,7 +317,7 @@ class Forecaster:
 
         found, pool = await Daemon(compute).future
         if learns:
-            model.is_calibrated = False
+            self._uncalibrated.append((name, model))
         known = self._store.state.accounts.get(name)
         if known is not None and known.org_id == account.org_id:
             self._store.dispatch(Forecasted(self._clock.now(), name, found, pool))
@@ -328,9 +336,8 @@ class Forecaster:
             _log.debug("nothing is learned from the history: %s", error)
             return {}
 
-    async def _calibrate(self, name: str) -> None:
-        now, model = self._clock.now(), self._models[name]
-        model.is_calibrated = True
+    async def _calibrate(self, name: str, model: AccountModel) -> None:
+        now = self._clock.now()
         kept = await self._read_history(name, now)
         await Daemon(lambda: model.calibrate(kept, now)).future
 

@@ -23,7 +23,7 @@ from monitor.app.wiring import CliOptions, RunConfig, build_demo
 from monitor.core.errors import TrackerError, describe
 from monitor.core.format import clock
 from monitor.core.model import AccountState
-from monitor.core.state import State
+from monitor.core.state import State, changed_accounts
 from monitor.notify.channel import ChannelSet
 from monitor.notify.channels.terminal import Show
 from monitor.paths import config_path, instance
@@ -198,15 +198,17 @@ class Service:
     async def _journal(self) -> None:
         """Log each account's health as it changes."""
         logged: dict[str, str] = {}
-        started = SystemClock().now()
+        started, before = SystemClock().now(), State()
         while True:
             state = self._view.state
-            for name, account in state.accounts.items():
+            for name in changed_accounts(before, state):
+                account = state.accounts[name]
                 words = health_words(account, started + state.clock_offset)
                 if words and logged.get(name) != words:
                     logged[name] = words
                     level = logging.WARNING if account.failures_in_a_row else logging.INFO
                     _log.log(level, "%s: %s", name, words, extra={"account": name})
+            before = state
             await self._view.wait_for_change()
 
 

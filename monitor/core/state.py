@@ -141,3 +141,9 @@ class State:
         """The newest success of any account."""
         times = [a.last_success_at for a in self.accounts.values() if a.last_success_at]
         return max(times, default=None)
+
+
+def changed_accounts(before: State, after: State) -> list[str]:
+    """Return the names of the accounts that are new in `after`, or not as they were."""
+    old = before.accounts
+    return [name for name, account in after.accounts.items() if old.get(name) is not account]

@@ -19,7 +19,7 @@ from typing import Any, Final, TypeVar
 
 from monitor.core.alerts.rules import Alert
 from monitor.core.model import AccountState, Usage
-from monitor.core.state import State
+from monitor.core.state import State, changed_accounts
 from monitor.storage import cache, deliveries, requests, samples
 from monitor.storage.cache import FLEET, AlertMemory, Cached
 from monitor.storage.db import Connection, StateFile, StorageError, Work
@@ -283,15 +283,13 @@ class Recorder:
                 history.append(partial(samples.forget, settings=self.settings))
         if before.clock_offset != after.clock_offset:
             self._set_row(cache.CLOCK, "", after.clock_offset or None, settings="")
-        known = before.accounts.keys() | before.restored.keys()
-        for name in known - after.accounts.keys() - after.restored.keys():
+        gone = (before.accounts.keys() - after.accounts.keys()) | before.restored.keys()
+        for name in (n for n in gone if n not in after.accounts and n not in after.restored):
             self._set_row(cache.ACCOUNT, name, None)
             if self._keeps_alerts:
                 self._set_row(cache.MEMORY, name, None)
-        for name, account in after.accounts.items():
-            old = before.accounts.get(name)
-            if account is old:
-                continue
+        for name in changed_accounts(before, after):
+            account, old = after.accounts[name], before.accounts.get(name)
             if old is None:
                 for former in _former_names(before, after, account):
                     rename = partial(samples.rename, settings=self.settings, old=former, new=name)

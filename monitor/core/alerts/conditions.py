@@ -283,16 +283,20 @@ def _full_at(
 
 def _common_facts(state: State, at: datetime) -> Iterator[Fact]:
     """Find what is true of all accounts together: none of two or more that can be used has room, or soon none will."""
-    usable = [account for account in state.accounts.values() if not account.login_required]
-    if len(state.accounts) < 2:
+    accounts = state.accounts.values()
+    if len(accounts) < 2:
         return
-    if any(full_until(account) is None for account in usable):
+    if any(not account.login_required and full_until(account) is None for account in accounts):
         pool, key = state.pool, condition_key(AlertKind.EXHAUSTED_SOON)
         if pool and at < pool.at + AHEAD and is_exhausted_soon(pool, key in state.conditions):
             alert = Alert(AlertKind.EXHAUSTED_SOON, "", "", at, resets_at=pool.exhausted_at)
             yield Fact(alert, until=pool.at + AHEAD)
         return
-    frees = [(end, account.account.name) for account in usable if (end := full_until(account))]
+    frees = [
+        (end, account.account.name)
+        for account in accounts
+        if not account.login_required and (end := full_until(account))
+    ]
     if frees:
         until, name = min(frees)
         yield Fact(Alert(AlertKind.EXHAUSTED, "", "", at, resets_at=until, detail=name))

@@ -24,6 +24,9 @@ _log = logging.getLogger(__name__)
 
 TICK: Final = 0.5
 FIRST_TICK: Final = 0.02
+TICK_PER_ACCOUNT: Final = 0.0003
+"""A tick is at least so long for each account, since it looks at all of them."""
+
 FIRST_TOGETHER: Final = 8
 STEP: Final = timedelta(seconds=5)
 
@@ -112,21 +115,24 @@ class Poller:
         """Return the accounts to start in this tick, most overdue first; none where the API is not to be asked."""
         now, policy = self._clock.now(), self._store.state.policy
         accounts = self._store.state.accounts if policy.polls else {}
-        due = [(a.next_poll_at, name) for name, a in accounts.items() if not a.polling]
-        late = [name for at, name in sorted(due) if at <= now]
+        due = [(a.next_poll_at, n) for n, a in accounts.items() if a.next_poll_at <= now]
+        late = [name for _at, name in sorted(due) if not accounts[name].polling]
         first = [name for name in late if name not in self._newest]
-        room = FIRST_TOGETHER - (len(accounts) - len(due))
+        polling = sum(account.polling for account in accounts.values()) if first else 0
+        room = FIRST_TOGETHER - polling
         at_once = math.ceil(2 * len(accounts) * TICK / policy.interval.total_seconds())
         return [*first[: max(room, 0)], *[name for name in late if name in self._newest][:at_once]]
 
     async def _tick(self) -> None:
-        """Sleep, for a shorter time while first polls are due, and notice a wall clock that was set meanwhile."""
-        soon, state = self._clock.now() + timedelta(seconds=TICK), self._store.state
+        """Sleep, at most until a first poll is due, and notice a wall clock that was set meanwhile."""
+        now, state = self._clock.now(), self._store.state
         accounts = state.accounts.items() if state.policy.polls else ()
-        is_first = any(n not in self._newest and a.next_poll_at <= soon for n, a in accounts)
+        firsts = (a.next_poll_at for n, a in accounts if n not in self._newest)
+        wait = (min(firsts, default=now + STEP) - now).total_seconds()
+        shortest = max(FIRST_TICK, TICK_PER_ACCOUNT * len(state.accounts))
         machine = self._clock.machine
         wall, mono = machine.now(), machine.monotonic()
-        await machine.sleep(FIRST_TICK if is_first else TICK)
+        await machine.sleep(min(max(wait, shortest), TICK))
         passed = timedelta(seconds=machine.monotonic() - mono)
         step = machine.now() - wall - passed
         if abs(step) > STEP:

@@ -5,6 +5,7 @@ Such a thread never keeps the process from exiting, as one of `asyncio.to_thread
 
 import asyncio
 import contextlib
+import queue
 import threading
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
@@ -105,13 +106,40 @@ class Daemon(Generic[T]):
 
     def __init__(self, work: Callable[[], T]) -> None:
         self.future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-        self._thread = threading.Thread(target=_deliver, args=(work, self.future), daemon=True)
-        self._thread.start()
+        self.is_running = True
+        """Whether the call has not returned yet, even if nobody waits for it any more."""
+        try:
+            calls = _idle.pop()
+        except IndexError:
+            calls = queue.SimpleQueue()
+            threading.Thread(target=_work, args=(calls,), daemon=True).start()
+        calls.put(partial(self._run, work))
 
-    @property
-    def is_running(self) -> bool:
-        """Say whether the call has not returned yet, even if nobody waits for it any more."""
-        return self._thread.is_alive()
+    def _run(self, work: Callable[[], T]) -> None:
+        """Do the work, and pass its outcome to the loop, if that still runs and anybody still waits."""
+        try:
+            settle = partial(self.future.set_result, work())
+        except BaseException as error:  # noqa: BLE001 - it is raised again, where it is awaited
+            settle = partial(self.future.set_exception, error)
+        self.is_running = False
+
+        def unless_done() -> None:
+            if not self.future.done():
+                settle()
+
+        with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
+            self.future.get_loop().call_soon_threadsafe(unless_done)
+
+
+_Calls = queue.SimpleQueue[Callable[[], None]]
+_idle: list[_Calls] = []
+"""The queues of threads that wait for a call: to start one for each would cost twice as much."""
+
+
+def _work(calls: _Calls) -> None:
+    while True:
+        calls.get()()
+        _idle.append(calls)
 
 
 class DaemonThreads:
@@ -122,11 +150,11 @@ class DaemonThreads:
 
     def __init__(self, limit_secs: float) -> None:
         self._limit_secs = limit_secs
-        self._stuck: list[Callable[[], bool]] = []
+        self._stuck: list[Daemon[Any]] = []
 
     async def run(self, work: Callable[[], T]) -> T:
         """Return or raise what the work does. Raises TimeoutError at the limit, or at once while another call hangs."""
-        self._stuck = [is_running for is_running in self._stuck if is_running()]
+        self._stuck = [call for call in self._stuck if call.is_running]
         if self._stuck:
             raise TimeoutError
         call = Daemon(work)
@@ -135,19 +163,4 @@ class DaemonThreads:
                 return await call.future
         finally:
             if call.future.cancelled():  # by our limit, or a shorter one of the caller
-                self._stuck.append(lambda: call.is_running)
-
-
-def _deliver(work: Callable[[], T], future: asyncio.Future[T]) -> None:
-    """Pass the outcome to the loop, if that still runs and anybody still waits."""
-    try:
-        settle = partial(future.set_result, work())
-    except BaseException as error:  # noqa: BLE001 - it is raised again, where it is awaited
-        settle = partial(future.set_exception, error)
-
-    def unless_done() -> None:
-        if not future.done():
-            settle()
-
-    with contextlib.suppress(RuntimeError):  # the loop was closed meanwhile
-        future.get_loop().call_soon_threadsafe(unless_done)
+                self._stuck.append(call)

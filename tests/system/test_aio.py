@@ -117,3 +117,13 @@ async def test_calls_beside_one_another_are_no_trouble(hanging: Hanging) -> None
     assert await threads.run(lambda: 42) == 42
     hanging.let_go.set()
     assert await waiting == "back"
+
+
+async def test_a_thread_is_used_again_once_it_is_free(hanging: Hanging) -> None:
+    threads = DaemonThreads(15)
+    stuck = asyncio.create_task(threads.run(hanging))
+    await asyncio.sleep(0)
+    used = {await threads.run(threading.get_ident) for _ in range(200)}
+    assert len(used) < 20
+    hanging.let_go.set()
+    assert await stuck == "back"

@@ -103,6 +103,18 @@ class Parser(ArgumentParser):
         known = ", ".join(map(str, action.choices))
         raise ArgumentError(action, f"{value!r} is none of {known}")
 
+    def refuse_before(self, option: str) -> None:
+        """Exit with code 2 where the first argument is an option that only commands may have."""
+        known = list(self._option_string_actions)
+        if not option.startswith("--") or any(one.startswith(option) for one in known):
+            return
+        from difflib import get_close_matches
+
+        if get_close_matches(option, known, 1):
+            self.refuse([option])
+        example = f"{self.prog} status --config PATH"
+        self.error(f"{option}: options stand after the command, as in `{example}`")
+
     def refuse(self, rest: Sequence[str]) -> "NoReturn":
         """Exit with code 2, and suggest flags for the arguments that were not recognized."""
         from difflib import get_close_matches
@@ -121,7 +133,7 @@ class Parser(ArgumentParser):
             super()._print_message(message, file)  # type: ignore[arg-type]
 
 
-def parser(wanted: str | None = None) -> ArgumentParser:
+def parser(wanted: str | None = None) -> Parser:
     """Return the parser of all commands; a parsed command's own parser is its attribute `parser`.
 
     With the name of a `wanted` command it has only that one: building them all takes longer than most answers.

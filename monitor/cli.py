@@ -59,7 +59,10 @@ def _run(words: list[str]) -> int:
 
 def _parse(words: list[str]) -> Namespace:
     """Parse as argparse does, but let the command itself refuse arguments that it does not know."""
-    arguments, rest = parser(words[0] if words else None).parse_known_args(words)
+    top = parser(words[0] if words else None)
+    if words:
+        top.refuse_before(words[0].partition("=")[0])
+    arguments, rest = top.parse_known_args(words)
     if rest:
         arguments.parser.refuse(rest)
     return arguments

@@ -79,8 +79,16 @@ def test_usage(env: dict[str, str], words: list[str], code: int) -> None:
         ("mute 1h 2h", "usage: monitor mute ", "unrecognized arguments: 2h"),
         ("--verson status", "usage: monitor ", "arguments: --verson: did you mean --version?"),
         ("stats", "usage: monitor ", "error: there is no command 'stats': did you mean 'status'?"),
-        ("--config x status", "usage: monitor ", "--config: options stand after the command, as in"),
-        ("--config=x status", "usage: monitor ", "--config: options stand after the command, as in"),
+        (
+            "--config x status",
+            "usage: monitor ",
+            "--config: options stand after the command, as in",
+        ),
+        (
+            "--config=x status",
+            "usage: monitor ",
+            "--config: options stand after the command, as in",
+        ),
         ("frobnicate", "usage: monitor ", "there is no command 'frobnicate': see `monitor --help`"),
         ("accounts lst", "usage: monitor accounts ", "'lst': did you mean 'list'?"),
         ("serve --log-level loud", "usage: monitor serve ", "'loud' is none of debug, info,"),

@@ -1,13 +1,18 @@
 """A clock for days that pass in seconds, while what the program asks of files, sockets and programs is real."""
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import datetime
 
 from tests.fakes import FakeClock, settle
 
 PATIENCE_SECS = 30.0
-"""So long, in real seconds, may one look or poll take."""
+"""So long, in real seconds, may all of them take to come to rest."""
+
+LOOK_SECS = 0.005
+"""Between two looks, in real seconds, since not all say that they have come to rest."""
 
 
 class DayClock(FakeClock):
@@ -45,11 +50,11 @@ class DayClock(FakeClock):
 
     async def until_all_sleep(self, working: Callable[[], Sequence[str]]) -> None:
         await settle(4)
+        until = time.monotonic() + PATIENCE_SECS
         while busy := [name for name in working() if not self._asleep.get(name)]:
+            assert time.monotonic() < until, f"still at work: {busy}"
             self._stirred.clear()
-            try:
-                async with asyncio.timeout(PATIENCE_SECS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_SECS):
                     await self._stirred.wait()
-            except TimeoutError:
-                raise AssertionError(f"still at work: {busy}") from None
         await settle(4)

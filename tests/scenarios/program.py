@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 from monitor.api.client import Client
 from monitor.app.app import App, Persistence
@@ -20,12 +21,16 @@ from monitor.credentials.stores import CredentialsDirectory, SecretStore
 from monitor.notify.channel import Channel, ChannelSet
 from monitor.paths import instance_key, state_folder
 from monitor.settings import SettingsFile, load
+from monitor.store import Store
 from monitor.system.clock import ServerClock
 from tests.fakes import inline_recorder
 from tests.scenarios.clock import DayClock
 
 PARTS = ("poller", "login watcher", "local usage")
 """The parts of the program, by the names of their tasks, that ask the world outside."""
+
+FORECASTER = "forecaster"
+"""The part that computes in threads, and rests while it waits for a change of the state."""
 
 
 @dataclass
@@ -132,4 +137,16 @@ class Running:
     def _working(self) -> Sequence[str]:
         assert not self.task.done(), "the program has ended by itself"
         polling = [f"poll {name}" for name, a in self.state.accounts.items() if a.polling]
-        return (*PARTS, *polling)
+        tasks = {task.get_name(): task for task in asyncio.all_tasks()}
+        is_up_to_date = awaits(tasks.get(FORECASTER), Store.wait_for_change.__name__)
+        return (*PARTS, *polling, *([] if is_up_to_date else [FORECASTER]))
+
+
+def awaits(task: "asyncio.Task[None] | None", name: str) -> bool:
+    """Whether the task waits in a coroutine function of that name."""
+    coroutine: Any = task.get_coro() if task else None
+    while coroutine is not None and getattr(coroutine, "cr_code", None) is not None:
+        if coroutine.cr_code.co_name == name:
+            return True
+        coroutine = coroutine.cr_await
+    return False

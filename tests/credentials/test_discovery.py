@@ -108,6 +108,16 @@ async def test_only_folders_right_beside_are_looked_at(home: Path) -> None:
     assert await keys(on_linux(home)) == [str(home / ".claude")]
 
 
+@pytest.mark.parametrize("end", ["", "/", "//", "/.", "/./", "/.//."])
+async def test_beside_a_folder_is_looked_however_its_spelling_ends(home: Path, end: str) -> None:
+    known, beside, below = (home.parent / name for name in ("known", "beside", "known/below"))
+    for folder in (known, beside, below):
+        used(folder)
+    assert await keys(on_linux(home), f"{known}{end}") == [
+        str(folder) for folder in (home / ".claude", known, beside)
+    ]
+
+
 @pytest.mark.parametrize("name", [b"caf\xe9", b"claude-\x1b[2J", b"two\nlines"])
 async def test_a_folder_whose_name_cannot_be_shown_is_passed_over(home: Path, name: bytes) -> None:
     used(home / os.fsdecode(name))

@@ -132,6 +132,8 @@ class LoginWatcher:
 
     async def find_places_once(self) -> None:
         """Find the places unless they are known: one search will do for all who ask at the start."""
+        if self.registry.places:  # a later search is nothing to wait for
+            return
         async with self._finding:
             if not self.registry.places:
                 await self._find_places()

@@ -7,6 +7,7 @@ from monitor.core.model import Account, Secret, Storage
 from monitor.credentials.claude_code import LoginSource
 from tests.builders import after
 from tests.credentials.factories import AccountsRig, FakeLogin
+from tests.fakes import settle
 
 ME, YOU = "me@example.com", "you@example.com"
 
@@ -210,3 +211,23 @@ async def test_polls_that_begin_together_need_one_search_for_places() -> None:
     found = await asyncio.gather(*(rig.credentials.credential(account) for _ in range(8)))
     assert {credential.secret for credential in found} == {Secret("t1")}
     assert searches == 1
+
+
+async def test_a_poll_waits_for_no_search_once_the_places_are_known() -> None:
+    rig, disk_answers = await rig_with_me(), asyncio.Event()
+    disk_answers.set()
+
+    async def sources(_: Sequence[str]) -> Sequence[LoginSource]:
+        await disk_answers.wait()
+        return rig.logins
+
+    rig.start(sources)
+    await rig.watcher.look()
+    disk_answers.clear()
+    searching = asyncio.create_task(rig.watcher.look())
+    await settle()
+    async with asyncio.timeout(5):
+        assert (await rig.credentials.credential(rig.account(ME))).secret == Secret("t1")
+    assert not searching.done()
+    disk_answers.set()
+    await searching

@@ -8,7 +8,7 @@ date says. The accounts are those of the state: nothing here reads the settings 
 import asyncio
 import os.path
 from collections import Counter, defaultdict
-from collections.abc import Collection, Hashable, Sequence, Set
+from collections.abc import Collection, Hashable, Iterator, Sequence, Set
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -277,8 +277,6 @@ class Owners:
         self._stores = stores
         self._store = store
         self._clock = clock
-        self._kept: dict[str, str] = {}
-        """The digests of the tokens that are kept for accounts which nobody has identified; "" is none."""
 
     @property
     def asks(self) -> bool:
@@ -349,24 +347,15 @@ class Owners:
     async def owner_of(self, secret: Secret) -> str | None:
         """Return the name of the account whose token this is, as far as that is known without asking the API."""
         owners = self._oauth_accounts(self.cache.accounts_with(secret))
-        if not owners:
-            await self._read_kept()
-            key = digest(secret)
-            names = {name for name, kept in self._kept.items() if kept == key}
-            owners = self._oauth_accounts(names - self.cache.identified)
-        return owners[0].name if owners else None
+        if owners:
+            return owners[0].name
+        return await self._stores.find_kept(secret, self._unidentified())
 
-    async def _read_kept(self) -> None:
-        """Read once what is kept for each account that nobody has identified."""
-        for account in self._unidentified(besides=self._kept.keys()):
-            with suppress(CredentialError):
-                kept = await self._stores.read_kept(account)
-                self._kept[account.name] = digest(kept.secret) if kept else ""
-
-    def _unidentified(self, besides: Set[str] = frozenset()) -> list[Account]:
-        """Return the accounts that nobody has identified, without those `besides`."""
-        names = self._store.state.accounts.keys() - self.cache.identified - besides
-        return self._oauth_accounts(names)
+    def _unidentified(self) -> Iterator[Account]:
+        """Go through the accounts that nobody has identified, nor does meanwhile."""
+        names = self._store.state.accounts.keys() - self.cache.identified
+        accounts = self._oauth_accounts(names)
+        return (account for account in accounts if account.name not in self.cache.identified)
 
     def learn_profile(self, name: str, profile: Profile, login: Login | None = None) -> None:
         """Remember whose account it is, and its plan, as far as either the API or Claude Code says it."""

@@ -5,7 +5,7 @@ token in Claude Code's own place, and so nothing here.
 """
 
 import os
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -101,6 +101,8 @@ class SecretStores:
         self._command = command
         self._commands: dict[tuple[str, ...], TokenCommand] = {}
         self._kept: dict[str, Credential] = {}
+        self._none_kept: dict[str, tuple[Account, Storage | None]] = {}
+        """The accounts, with the default storage, for which the keyring had nothing when it was asked last; by name."""
 
     async def read(self, account: Account, rejected: Credential | None = None) -> Stored:
         """Read what is stored for the account, anew where the API has rejected what was read before."""
@@ -133,6 +135,7 @@ class SecretStores:
         if kept is None:
             self._kept.pop(name, None)
             return Stored(storage)
+        self._none_kept.pop(name, None)
         # Its date is kept with it: the cache has that of the newest token alone, which may be another one soon.
         self._kept[name] = self._complete(account, kept)
         return Stored(Storage.KEYRING, self._kept[name])
@@ -151,6 +154,7 @@ class SecretStores:
             if error.cause in KEYRINGLESS and linkable:
                 return Storage.LINKED
             raise _with_options(error, account) from None
+        self._none_kept.pop(account.name, None)
         self._kept[account.name] = credential
         return Storage.KEYRING
 
@@ -165,6 +169,32 @@ class SecretStores:
                 raise
             return None
         return stored.credential if stored.storage is Storage.KEYRING else None
+
+    async def find_kept(self, secret: Secret, accounts: Iterable[Account]) -> str | None:
+        """Return the first of these accounts for which the keyring holds this token.
+
+        The keyring is asked about each one until it answers; where there is none, no further one is asked about now.
+        """
+        has_keyring = True
+        for account in accounts:
+            name, asked = account.name, (account, self.default)
+            is_ours = storage_of(account, self.default) not in NOT_OURS
+            if not is_ours or self._none_kept.get(name) == asked:
+                continue
+            if not has_keyring and name not in self._kept:
+                continue
+            try:
+                stored = await self.read(account)
+            except CredentialError as error:
+                has_keyring = has_keyring and error.cause not in KEYRINGLESS
+                continue
+            kept = stored.credential if stored.storage is Storage.KEYRING else None
+            if kept is not None and kept.secret == secret:
+                return name
+            has_keyring = has_keyring and stored.has_keyring
+            if kept is None and stored.has_keyring:
+                self._none_kept[name] = asked
+        return None
 
     @asynccontextmanager
     async def keep(self, account: Account, credential: Credential) -> AsyncIterator[Storage]:

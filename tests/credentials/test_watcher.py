@@ -2,8 +2,10 @@ import asyncio
 from collections.abc import Sequence
 from datetime import timedelta
 
+import pytest
+
 from monitor.core.errors import ApiError, Failure, Reason
-from monitor.core.model import Account, Secret, Storage
+from monitor.core.model import Account, Credential, Secret, Storage
 from monitor.credentials.claude_code import LoginSource
 from tests.builders import after
 from tests.credentials.factories import AccountsRig, FakeLogin
@@ -195,6 +197,54 @@ async def test_of_many_accounts_the_keyring_is_asked_about_each_only_a_few_times
     await rig.watcher.look()
     assert [place.owner for place in rig.registry.places.values()] == people
     assert rig.keyring.asked <= 5 * len(people)
+
+
+def of_nobody_known(*logins: FakeLogin) -> AccountsRig:
+    """An account that nobody has identified, nor can anybody be asked now; `t1` is kept for it."""
+    rig = AccountsRig(Account(ME, "org-1"))
+    rig.profiles.error = ApiError(Failure(Reason.SERVER))
+    rig.keyring.kept[ME] = Credential(Secret("t1"))
+    rig.logins = list(logins)
+    return rig
+
+
+async def owners_after_a_look(rig: AccountsRig) -> list[str | None]:
+    await rig.watcher.look()
+    return [place.owner for place in rig.registry.places.values()]
+
+
+async def test_a_keyring_that_comes_later_is_asked_for_the_owner_of_a_token() -> None:
+    rig = of_nobody_known(FakeLogin("x", "/x"))
+    rig.keyring.absent = True
+    assert await owners_after_a_look(rig) == [None]
+    rig.keyring.absent = False
+    rig.logins.append(FakeLogin("t1", "/a"))
+    assert await owners_after_a_look(rig) == [None, ME]
+
+
+async def test_a_token_that_was_replaced_in_the_keyring_says_no_owner_any_more() -> None:
+    rig = of_nobody_known(FakeLogin("t1", "/a"))
+    assert await owners_after_a_look(rig) == [ME]
+    rig.logins[0].renews("t2", after(hours=8))
+    account = rig.account(ME)
+    await rig.credentials.confirm(account, await rig.credentials.credential(account))
+    assert rig.secret_of(ME) == "t2"
+    rig.logins.append(FakeLogin("t1", "/b"))
+    assert await owners_after_a_look(rig) == [ME, None]
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "owner"), [(Storage.LINKED, None, ME), (None, Storage.LINKED, None)]
+)
+async def test_the_keyring_says_whose_a_token_is_only_while_it_is_the_storage(
+    before: Storage | None, now: Storage | None, owner: str | None
+) -> None:
+    rig = of_nobody_known(FakeLogin("x", "/x"))
+    rig.prefers(before)
+    assert await owners_after_a_look(rig) == [None]
+    rig.prefers(now)
+    rig.logins.append(FakeLogin("t1", "/a"))
+    assert await owners_after_a_look(rig) == [None, owner]
 
 
 async def test_polls_that_begin_together_need_one_search_for_places() -> None:

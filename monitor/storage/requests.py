@@ -79,17 +79,22 @@ class RequestBudget:
     async def read_new(
         self, accounts: Mapping[str, AccountState], now: datetime
     ) -> dict[str, SentRequests]:
-        """Read what was sent for the accounts of which another program may have written since the last time.
-
-        Nothing where that takes too long.
+        """Read what was sent for the accounts of which another program may have written since the last time, or which
+        share their requests with another account. Nothing where that takes too long.
         """
         whose = {name: (account.account, account.identity) for name, account in accounts.items()}
+        # What this program sends for an account that nobody has identified counts for all of its organization.
+        shared = {a.org_id for a in accounts.values() if a.identity is None} - {""}
 
         def read(database: sqlite3.Connection) -> tuple[object, dict[str, SentRequests]]:
             version = database, *database.execute("PRAGMA data_version").fetchone()
             known = self._read if version == self._read_at else {}
-            new = [name for name in accounts if known.get(name) != whose[name]]
-            return version, {name: read_sent(database, accounts[name], now) for name in new}
+            new = {
+                name: account
+                for name, account in accounts.items()
+                if known.get(name) != whose[name] or account.org_id in shared
+            }
+            return version, {name: read_sent(database, a, now) for name, a in new.items()}
 
         try:
             self._read_at, found = await self._database.read(read, within=COUNT_SECS)

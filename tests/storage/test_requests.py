@@ -186,16 +186,26 @@ async def test_the_budget_of_all_settings_files_is_one(tmp_path: Path) -> None:
 
 async def test_only_what_another_program_may_have_written_is_read_again(tmp_path: Path) -> None:
     first, second = budget_in(tmp_path), budget_in(tmp_path)
-    mine = {"a": account(), "b": account("b", "org-b", None)}
+    mine = {"a": account(), "b": account("b", "org-b", Identity("you", "org-b"))}
     assert (await first.read_new(mine, NOW)).keys() == {"a", "b"}
     assert (await first.acquire(mine["a"], BASE, NOW)).allowed
     assert await first.read_new(mine, NOW) == {}, "it knows what it has written itself"
     assert (await second.acquire(mine["b"], BASE, NOW)).allowed
     assert (await first.read_new(mine, NOW))["b"].requests == (NOW,)
     assert await first.read_new(mine, NOW) == {}
-    identified = replace(mine["b"], identity=Identity("user-b", "org-b"))
-    assert (await first.read_new({**mine, "b": identified}, NOW)).keys() == {"b"}
+    another = replace(mine["b"], identity=Identity("other", "org-b"))
+    assert (await first.read_new({**mine, "b": another}, NOW)).keys() == {"b"}
     assert (await first.read_new({**mine, "c": account("c")}, NOW)).keys() == {"b", "c"}
+
+
+async def test_what_is_sent_for_another_account_of_the_organization_is_read_again(
+    tmp_path: Path,
+) -> None:
+    budget = budget_in(tmp_path)
+    mine = {"a": account("a", identity=None), "b": account("b", identity=None)}
+    assert (await budget.read_new(mine, NOW)).keys() == {"a", "b"}
+    assert (await budget.acquire(mine["a"], BASE, NOW)).allowed
+    assert (await budget.read_new(mine, NOW))["b"].requests == (NOW,)
 
 
 async def test_where_nothing_can_be_written_a_process_that_stays_goes_by_what_it_sent_itself(

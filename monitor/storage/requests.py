@@ -83,16 +83,15 @@ class RequestBudget:
         share their requests with another account. Nothing where that takes too long.
         """
         whose = {name: (account.account, account.identity) for name, account in accounts.items()}
-        # What this program sends for an account that nobody has identified counts for all of its organization.
-        shared = {a.org_id for a in accounts.values() if a.identity is None} - {""}
 
         def read(database: sqlite3.Connection) -> tuple[object, dict[str, SentRequests]]:
             version = database, *database.execute("PRAGMA data_version").fetchone()
+            shared = _written_by_another(accounts)
             known = self._read if version == self._read_at else {}
             new = {
                 name: account
                 for name, account in accounts.items()
-                if known.get(name) != whose[name] or account.org_id in shared
+                if known.get(name) != whose[name] or name in shared
             }
             return version, {name: read_sent(database, a, now) for name, a in new.items()}
 
@@ -160,6 +159,19 @@ def _keys_to_write(account: AccountState) -> set[str]:
     """Return the best key, and that of a process which has yet to learn whose the account is."""
     keys = _keys(account)
     return {next(filter(None, keys)), *filter(None, [keys[2]])}
+
+
+def _written_by_another(accounts: Mapping[str, AccountState]) -> set[str]:
+    """Name the accounts with a key that another one writes: two of one login, or one not yet told from the other."""
+    writers: dict[str, set[str]] = {}
+    for name, account in accounts.items():
+        for key in _keys_to_write(account):
+            writers.setdefault(key, set()).add(name)
+    return {
+        name
+        for name, account in accounts.items()
+        if any(writers.get(key, {name}) != {name} for key in _keys(account))
+    }
 
 
 def _ticks(at: datetime) -> int:

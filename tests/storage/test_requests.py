@@ -195,7 +195,8 @@ async def test_only_what_another_program_may_have_written_is_read_again(tmp_path
     assert await first.read_new(mine, NOW) == {}
     another = replace(mine["b"], identity=Identity("other", "org-b"))
     assert (await first.read_new({**mine, "b": another}, NOW)).keys() == {"b"}
-    assert (await first.read_new({**mine, "c": account("c")}, NOW)).keys() == {"b", "c"}
+    third = account("c", "org-c", None)
+    assert (await first.read_new({**mine, "c": third}, NOW)).keys() == {"b", "c"}
 
 
 async def test_what_is_sent_for_another_account_of_the_organization_is_read_again(
@@ -206,6 +207,33 @@ async def test_what_is_sent_for_another_account_of_the_organization_is_read_agai
     assert (await budget.read_new(mine, NOW)).keys() == {"a", "b"}
     assert (await budget.acquire(mine["a"], BASE, NOW)).allowed
     assert (await budget.read_new(mine, NOW))["b"].requests == (NOW,)
+
+
+@pytest.mark.parametrize(
+    ("other", "shares"),
+    [
+        pytest.param(account("b"), True, id="the same login"),
+        pytest.param(account("b", identity=None), False, id="of whom nothing more is known"),
+        pytest.param(account("b", identity=Identity("you", "org-1")), False, id="another member"),
+    ],
+)
+async def test_two_accounts_of_one_login_learn_of_each_others_requests(
+    tmp_path: Path, other: AccountState, shares: bool
+) -> None:
+    budget = budget_in(tmp_path)
+    mine = {"a": account(), "b": other}
+    await budget.read_new(mine, NOW)
+    assert (await budget.acquire(mine["a"], BASE, NOW)).allowed
+    found = await budget.read_new(mine, NOW)
+    assert (found["b"].requests if "b" in found else ()) == ((NOW,) if shares else ())
+
+
+async def test_an_account_learns_what_was_sent_for_one_that_may_be_the_same(tmp_path: Path) -> None:
+    budget = budget_in(tmp_path)
+    mine = {"a": account(), "b": account("b", identity=None)}
+    await budget.read_new(mine, NOW)
+    assert (await budget.acquire(mine["b"], BASE, NOW)).allowed
+    assert (await budget.read_new(mine, NOW))["a"].requests == (NOW,)
 
 
 async def test_where_nothing_can_be_written_a_process_that_stays_goes_by_what_it_sent_itself(

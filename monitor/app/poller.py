@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 TICK: Final = 0.5
 FIRST_TICK: Final = 0.02
-TICK_PER_ACCOUNT: Final = 0.0003
+TICK_PER_ACCOUNT: Final = 0.0001
 """A tick is at least so long for each account, since it looks at all of them."""
 
 FIRST_TOGETHER: Final = 8

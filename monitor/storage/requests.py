@@ -58,6 +58,7 @@ class RequestBudget:
         self._is_told = False
         self._read_at: object = None
         self._read: dict[str, tuple[Account, Identity | None]] = {}
+        self._shared: set[str] = set()
 
     async def acquire(self, account: AccountState, base: timedelta, now: datetime) -> SentRequests:
         """Count one more request if it may be sent. Returns whether it may, and all requests that are known."""
@@ -83,10 +84,10 @@ class RequestBudget:
         share their requests with another account. Nothing where that takes too long.
         """
         whose = {name: (account.account, account.identity) for name, account in accounts.items()}
+        shared = self._shared if whose == self._read else _written_by_another(accounts)
 
         def read(database: sqlite3.Connection) -> tuple[object, dict[str, SentRequests]]:
             version = database, *database.execute("PRAGMA data_version").fetchone()
-            shared = _written_by_another(accounts)
             known = self._read if version == self._read_at else {}
             new = {
                 name: account
@@ -100,7 +101,7 @@ class RequestBudget:
         except StorageError as error:
             _log.debug("%s", error)
             return {}
-        self._read = whose
+        self._read, self._shared = whose, shared
         return found
 
 

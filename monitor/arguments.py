@@ -106,23 +106,18 @@ class Parser(ArgumentParser):
     def refuse_before(self, option: str) -> None:
         """Exit with code 2 where the first argument is an option that only commands may have."""
         known = list(self._option_string_actions)
-        if not option.startswith("--") or any(one.startswith(option) for one in known):
-            return
-        from difflib import get_close_matches
+        if option.startswith("--") and not any(one.startswith(option) for one in known):
+            example = f"{self.prog} status --config PATH"
+            self.refuse([option], f": options stand after the command, as in `{example}`")
 
-        if get_close_matches(option, known, 1):
-            self.refuse([option])
-        example = f"{self.prog} status --config PATH"
-        self.error(f"{option}: options stand after the command, as in `{example}`")
-
-    def refuse(self, rest: Sequence[str]) -> "NoReturn":
-        """Exit with code 2, and suggest flags for the arguments that were not recognized."""
+    def refuse(self, rest: Sequence[str], advice: str = "") -> "NoReturn":
+        """Exit with code 2, and suggest flags for the arguments that were not recognized, else give the advice."""
         from difflib import get_close_matches
 
         known = list(self._option_string_actions)
         words = (word.partition("=")[0] for word in rest)
         near = [match for word in words for match in get_close_matches(word, known, 1)]
-        meant = f": did you mean {' '.join(near)}?" if near else ""
+        meant = f": did you mean {' '.join(near)}?" if near else advice
         self.error(f"unrecognized arguments: {' '.join(rest)}{meant}")
 
     def _print_message(self, message: str, file: object = None) -> None:

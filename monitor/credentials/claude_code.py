@@ -376,8 +376,8 @@ class Discovery:
             return (is_listed or has_signs(folder)) and file_of(folder) != ours
 
         known = [*given, *([current.folder] if current.folder else [])]
-        named = dict.fromkeys(map(_parent, known))
-        parents = dict.fromkeys([self._home, *map(Path, named), *nests(self._home)])
+        named = (Path(folder).parent for folder in known)
+        parents = dict.fromkeys([self._home, *named, *nests(self._home)])
         is_default_there = SERVICE in listed or os.path.isdir(self._home / ".claude")  # noqa: PTH112 - never raises
         others = siblings(parents, looks_used, frozenset(given))
         folders = [*([""] if is_default_there else []), *given, *others]
@@ -412,13 +412,6 @@ def file_of(folder: str) -> tuple[int, int] | str:
     return found.st_dev, found.st_ino
 
 
-def _parent(folder: str) -> str:
-    """Return the folder that contains this one, as a Path does, but in a thirtieth of its time."""
-    if folder.endswith(("/", "/.")):
-        return str(Path(folder).parent)
-    return folder.rpartition("/")[0] or "/"
-
-
 def siblings(
     parents: Iterable[Path], is_login: Callable[[str], bool], known: Set[str] = frozenset()
 ) -> list[str]:
@@ -447,13 +440,17 @@ def _paths(parent: Path, known: Set[str] = frozenset(), pattern: str = "") -> li
     """Return what is in this folder under a printable name; "claude" comes first, should there be too much."""
     try:
         with os.scandir(parent) as entries:
-            found = [(entry.name, entry.path) for entry in islice(entries, MAX_NAMES)]
+            found = [
+                entry
+                for entry in islice(entries, MAX_NAMES)
+                if entry.name.isprintable()
+                and entry.path not in known
+                and pattern in entry.name.lower()
+            ]
     except OSError:
         return []
-    named = [(n, path) for n, path in found if path not in known and pattern in n.lower()]
-    named = [each for each in named if each[0].isprintable()]
-    named.sort(key=lambda each: ("claude" not in each[0].lower(), natural_key(each[0])))
-    return [path for _name, path in named]
+    found.sort(key=lambda entry: ("claude" not in entry.name.lower(), natural_key(entry.name)))
+    return [entry.path for entry in found]
 
 
 def _is_our_folder(folder: str) -> bool:

@@ -79,6 +79,11 @@ class Stored:
     credential: Credential | None = None
     has_keyring: bool = True
 
+    @property
+    def kept(self) -> Credential | None:
+        """The credential, if it is the keyring's."""
+        return self.credential if self.storage is Storage.KEYRING else None
+
 
 class SecretStores:
     """Reads an account's own token where it is kept, and writes it to the keyring where it belongs there.
@@ -168,7 +173,7 @@ class SecretStores:
             if error.cause not in KEYRINGLESS:
                 raise
             return None
-        return stored.credential if stored.storage is Storage.KEYRING else None
+        return stored.kept
 
     async def find_kept(self, secret: Secret, accounts: Iterable[Account]) -> str | None:
         """Return the first of these accounts for which the keyring holds this token.
@@ -178,8 +183,8 @@ class SecretStores:
         has_keyring = True
         for account in accounts:
             name, asked = account.name, (account, self.default)
-            is_ours = storage_of(account, self.default) not in NOT_OURS
-            if not is_ours or self._none_kept.get(name) == asked:
+            is_not_ours = storage_of(account, self.default) in NOT_OURS
+            if is_not_ours or self._none_kept.get(name) == asked:
                 continue
             if not has_keyring and name not in self._kept:
                 continue
@@ -188,11 +193,11 @@ class SecretStores:
             except CredentialError as error:
                 has_keyring = has_keyring and error.cause not in KEYRINGLESS
                 continue
-            kept = stored.credential if stored.storage is Storage.KEYRING else None
-            if kept is not None and kept.secret == secret:
+            if stored.kept is not None and stored.kept.secret == secret:
                 return name
-            has_keyring = has_keyring and stored.has_keyring
-            if kept is None and stored.has_keyring:
+            if not stored.has_keyring:
+                has_keyring = False
+            elif stored.kept is None:
                 self._none_kept[name] = asked
         return None
 

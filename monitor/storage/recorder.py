@@ -283,15 +283,16 @@ class Recorder:
                 history.append(partial(samples.forget, settings=self.settings))
         if before.clock_offset != after.clock_offset:
             self._set_row(cache.CLOCK, "", after.clock_offset or None, settings="")
-        gone = (before.accounts.keys() - after.accounts.keys()) | before.restored.keys()
-        for name in (n for n in gone if n not in after.accounts and n not in after.restored):
+        left = (before.accounts.keys() - after.accounts.keys()) | before.restored.keys()
+        gone = [n for n in left if n not in after.accounts and n not in after.restored]
+        for name in gone:
             self._set_row(cache.ACCOUNT, name, None)
             if self._keeps_alerts:
                 self._set_row(cache.MEMORY, name, None)
         for name in changed_accounts(before, after):
             account, old = after.accounts[name], before.accounts.get(name)
             if old is None:
-                for former in _former_names(before, after, account):
+                for former in _former_names(before, gone, account):
                     rename = partial(samples.rename, settings=self.settings, old=former, new=name)
                     history.append(rename)
                     self._set_row(cache.IMPORTED, "", f"{former} is {name}")
@@ -394,9 +395,8 @@ def _is_row_outdated(old: AccountState, account: AccountState) -> bool:
     return old.polling or cache.storable(old) != cache.storable(account)
 
 
-def _former_names(before: State, after: State, account: AccountState) -> list[str]:
-    """Return the names that the account may have had before: its figures are the very same object."""
-    known = {**before.restored, **before.accounts}
-    gone = known.keys() - after.accounts.keys() - after.restored.keys()
+def _former_names(before: State, gone: Sequence[str], account: AccountState) -> list[str]:
+    """Return those of the gone names that the account may have had before: its figures are the very same object."""
     windows = account.usage.windows if account.usage else ()
-    return [name for name in gone if (u := known[name].usage) and u.windows is windows != ()]
+    known = ((name, before.accounts.get(name) or before.restored[name]) for name in gone)
+    return [name for name, old in known if (u := old.usage) and u.windows is windows != ()]

@@ -118,8 +118,7 @@ class Poller:
         due = [(a.next_poll_at, n) for n, a in accounts.items() if a.next_poll_at <= now]
         late = [name for _at, name in sorted(due) if not accounts[name].polling]
         first = [name for name in late if name not in self._newest]
-        polling = sum(account.polling for account in accounts.values()) if first else 0
-        room = FIRST_TOGETHER - polling
+        room = FIRST_TOGETHER - sum(account.polling for account in accounts.values())
         at_once = math.ceil(2 * len(accounts) * TICK / policy.interval.total_seconds())
         return [*first[: max(room, 0)], *[name for name in late if name in self._newest][:at_once]]
 
@@ -128,7 +127,7 @@ class Poller:
         now, state = self._clock.now(), self._store.state
         accounts = state.accounts.items() if state.policy.polls else ()
         firsts = (a.next_poll_at for n, a in accounts if n not in self._newest)
-        wait = (min(firsts, default=now + STEP) - now).total_seconds()
+        wait = min(((at - now).total_seconds() for at in firsts), default=TICK)
         shortest = max(FIRST_TICK, TICK_PER_ACCOUNT * len(state.accounts))
         machine = self._clock.machine
         wall, mono = machine.now(), machine.monotonic()

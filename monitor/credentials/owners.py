@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from functools import partial
 from itertools import count
+from operator import attrgetter
 from typing import Final, Protocol
 
 from monitor.core.errors import (
@@ -163,7 +164,7 @@ class LoginRegistry:
     def places_of(self, name: str, folders: Collection[str] = ()) -> list[Place]:
         """Return the places where the account's logins are, and those in these folders."""
         found = self._by_owner.get(name, set()).union(*map(self._in_folder, folders))
-        return sorted(found, key=_number)
+        return sorted(found, key=attrgetter("number"))
 
     async def places_at(self, folder: str) -> list[Place]:
         """Return the places of the folder, however it is spelled; "" is the default one."""
@@ -194,7 +195,7 @@ class LoginRegistry:
 
     def failure_of(self, name: str, folders: Collection[str]) -> Failure | None:
         """Return why one of these folders, which may have the account's login, cannot be read; None where all can."""
-        places = sorted(set().union(*map(self._in_folder, folders)), key=_number)
+        places = sorted(set().union(*map(self._in_folder, folders)), key=attrgetter("number"))
         return next((p.failure for p in places if p.failure and p.owner in (None, name)), None)
 
     def is_empty(self, folder: str) -> bool:
@@ -247,10 +248,6 @@ class LoginRegistry:
         place.login, place.failure = login, failure
         self._set_owner(place, owner)
         return set() if before is None else {before}
-
-
-def _number(place: Place) -> int:
-    return place.number
 
 
 class ProfileSource(Protocol):

@@ -56,7 +56,8 @@ class RequestBudget:
         self._database = database
         self._is_brief = is_brief
         self._is_told = False
-        self._read_at: object = None
+        self._version: object = None
+        """That of the database at the last look by `read_new`; the rest is of which accounts that was."""
         self._read: dict[str, tuple[Account, Identity | None]] = {}
         self._shared: set[str] = set()
 
@@ -88,7 +89,7 @@ class RequestBudget:
 
         def read(database: sqlite3.Connection) -> tuple[object, dict[str, SentRequests]]:
             version = database, *database.execute("PRAGMA data_version").fetchone()
-            known = self._read if version == self._read_at else {}
+            known = self._read if version == self._version else {}
             new = {
                 name: account
                 for name, account in accounts.items()
@@ -97,7 +98,7 @@ class RequestBudget:
             return version, {name: read_sent(database, a, now) for name, a in new.items()}
 
         try:
-            self._read_at, found = await self._database.read(read, within=COUNT_SECS)
+            self._version, found = await self._database.read(read, within=COUNT_SECS)
         except StorageError as error:
             _log.debug("%s", error)
             return {}

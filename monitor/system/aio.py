@@ -133,7 +133,7 @@ class Daemon(Generic[T]):
 
 _Calls = queue.SimpleQueue[Callable[[], None]]
 _idle: list[_Calls] = []
-"""The queues of threads that wait for a call: to start one for each would cost twice as much."""
+"""The queues of threads that wait for a call: to start one for each would cost more than most calls."""
 
 
 def _work(calls: _Calls) -> None:

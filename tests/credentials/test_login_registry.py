@@ -10,10 +10,11 @@ from tests.credentials.factories import FakeLogin
 
 NAMES = ("a", "b", "c")
 FOLDERS = ("", "/x", "/y")
-SOURCES = [FakeLogin(folder=folder, item=item) for folder in FOLDERS for item in (None, "item")]
-SOURCES.append(FakeLogin(folder=None, item="unknown"))
-for one in SOURCES:
-    one.item = one.item and f"{one.item} {one.folder}"
+SOURCES = [
+    *(FakeLogin(folder=folder) for folder in FOLDERS),
+    *(FakeLogin(folder=folder, item=f"item of {folder}") for folder in FOLDERS),
+    FakeLogin(folder=None, item="unknown"),
+]
 
 name = st.sampled_from(NAMES)
 STEPS = st.lists(

@@ -162,19 +162,19 @@ def test_a_forecast_of_an_older_sample_is_made_anew_of_what_is_kept(
     hours: int,
     is_known: bool,
 ) -> None:
-    """The week was said to last; since then it has come to 90 %, with two days to go."""
+    """The week was said to last; since then it has come to 95 %, with two days to go."""
     settings(env, "work")
     now = datetime.now(UTC).replace(microsecond=250_000) - timedelta(seconds=5)
     reset, before = now + 48 * HOUR, now - HOUR
     lasts = RunOut(before, reset, (49.0,), (9.0,), (1.0,), 60, 2)
     saved = replace(
-        live("work", Window("7d", 0.9, reset), at=now),
+        live("work", Window("7d", 0.95, reset), at=now),
         forecast=AccountForecast(before, {"7d": Forecast(0.0123, None, lasts)}),
     )
     keep_accounts(env, Path(config_path(env)), saved)
     kept(
         env,
-        *(StoredSample(now - n * HOUR, "work", "7d", 0.9 - n / 80, reset) for n in range(hours)),
+        *(StoredSample(now - n * HOUR, "work", "7d", 0.95 - n / 80, reset) for n in range(hours)),
     )
     (one,) = json.loads(ran(env, "status", "--json").stdout)["accounts"]
     forecast = one["windows"][0]["forecast"]

@@ -46,7 +46,7 @@ def test_where_no_monitor_runs_each_poll_ends_with_forecasts_of_what_is_kept(
 ) -> None:
     mine, now = user.accounts[0], datetime.now(UTC)
     reset = now + 48 * HOUR
-    mine.limits = lambda at: Limits(Limit(5, at + HOUR), Limit(90, reset))
+    mine.limits = lambda at: Limits(Limit(5, at + HOUR), Limit(95, reset))
     user.login(".claude", mine)
     assert user.run("import", "--all").returncode == 0
 
@@ -58,7 +58,7 @@ def test_where_no_monitor_runs_each_poll_ends_with_forecasts_of_what_is_kept(
 
     assert forecast() is None, "too little is known"
     ago = [timedelta(hours=n, minutes=1) for n in range(72)]
-    rows = [(instant(now - at), ME, "7d", 0.9 - at / HOUR / 80, instant(reset)) for at in ago]
+    rows = [(instant(now - at), ME, "7d", 0.95 - at / HOUR / 80, instant(reset)) for at in ago]
     past = user.home / "past.csv"
     with past.open("w") as file:
         csv.writer(file).writerows([StoredSample._fields, *rows])
